@@ -1,0 +1,177 @@
+"""Every error a person may see, and what each one promises.
+
+    StromaError                    base: the message names the thing, the place and the next step
+    ├── SourceError                a record or file of a source cannot be used; nothing was published
+    │   ├── UnknownValue           a field holds a category we have no term for
+    │   └── BadValue               a field holds something that is not what the field means
+    ├── BuildError                 the build stopped; the served snapshot is as it was
+    │   ├── CountMismatch          a source gave other numbers than its `source.toml` expects
+    │   ├── ShapeViolation         SHACL found statements that break a shape
+    │   └── OntologyError          the ontology is inconsistent, has an unsatisfiable class, or does not parse
+    ├── SnapshotError              a snapshot is missing, damaged, or of a format this version cannot read
+    ├── UsageError                 what was asked for does not exist (unknown query, source, format)
+    └── QueryError                 a SPARQL query did not give an answer
+        ├── QuerySyntaxError       it does not parse; carries line and column (1-based)
+        ├── QueryRefused           it parses but is not allowed here; the reason says why
+        ├── QueryTooLarge          it exceeds a stated cap on its text (bytes, tokens or nesting)
+        ├── QueryTimeout           it ran longer than the stated limit
+        ├── QueryOutOfMemory       it needed more memory than the stated limit
+        ├── QueryFailed            the evaluator stopped with an error of its own
+        └── ServerBusy             the queue is full; come back after `retry_after` seconds
+
+Each class carries `exit_code` for the command line and `status` for HTTP.
+"""
+
+from __future__ import annotations
+
+
+class StromaError(Exception):
+    """Base of every error meant for a person; str() is the whole message."""
+
+    exit_code = 1
+    status = 500
+    slug = "error"
+
+
+class SourceError(StromaError):
+    """A record or file of a source cannot be used.
+
+    `source` and `file` say where; `record`, `field` and `value` say what, as far as known;
+    `advice` says what to do next.
+    """
+
+    exit_code = 3
+    slug = "source"
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        source: str,
+        file: str | None = None,
+        record: str | None = None,
+        field: str | None = None,
+        value: object = None,
+        advice: str = "",
+    ) -> None:
+        where = [f"source {source}"]
+        if file is not None:
+            where.append(f"file {file}")
+        if record is not None:
+            where.append(f"record {record}")
+        if field is not None:
+            where.append(f"field {field}")
+        if value is not None:
+            text = repr(value)
+            where.append(f"value {text if len(text) <= 120 else text[:117] + '...'}")
+        message = f"{', '.join(where)}: {problem}"
+        super().__init__(f"{message}. {advice}" if advice else message)
+        self.source, self.file, self.record, self.field, self.value = source, file, record, field, value
+
+
+class UnknownValue(SourceError):
+    """A field holds a category we have no term for; guessing would hide it."""
+
+
+class BadValue(SourceError):
+    """A field holds something that is not what the field means (a date like "31 February")."""
+
+
+class BuildError(StromaError):
+    """The build stopped; the served snapshot is as it was."""
+
+    exit_code = 4
+    slug = "build"
+
+
+class CountMismatch(BuildError):
+    """A source gave other numbers than its `source.toml` expects."""
+
+
+class ShapeViolation(BuildError):
+    """SHACL found statements that break a shape."""
+
+
+class OntologyError(BuildError):
+    """The ontology is inconsistent, has an unsatisfiable class, or does not parse."""
+
+
+class SnapshotError(StromaError):
+    """A snapshot is missing, damaged, or of a format this version cannot read."""
+
+    exit_code = 5
+    status = 503
+    slug = "snapshot"
+
+
+class UsageError(StromaError):
+    """The person asked for something that does not exist; the message lists what does."""
+
+    exit_code = 2
+    status = 404
+    slug = "usage"
+
+
+class QueryError(StromaError):
+    """A SPARQL query did not give an answer."""
+
+    exit_code = 6
+    status = 400
+    slug = "query"
+
+
+class QuerySyntaxError(QueryError):
+    """The query does not parse; `line` and `column` are 1-based, None when the parser gave none."""
+
+    slug = "query-syntax"
+
+    def __init__(self, problem: str, line: int | None = None, column: int | None = None) -> None:
+        place = "" if line is None else f" at line {line}, column {column}"
+        super().__init__(f"The query does not parse{place}: {problem}")
+        self.line, self.column = line, column
+
+
+class QueryRefused(QueryError):
+    """The query parses but is not allowed here; the reason says why and what to do instead."""
+
+    status = 403
+    slug = "query-refused"
+
+
+class QueryTooLarge(QueryError):
+    """The query's text exceeds a stated cap (bytes, tokens or nesting)."""
+
+    status = 413
+    slug = "query-too-large"
+
+
+class QueryTimeout(QueryError):
+    """The query ran longer than the stated limit."""
+
+    status = 503
+    slug = "query-timeout"
+
+
+class QueryOutOfMemory(QueryError):
+    """The query needed more memory than the stated limit."""
+
+    status = 503
+    slug = "query-out-of-memory"
+
+
+class QueryFailed(QueryError):
+    """The evaluator stopped with an error of its own."""
+
+    status = 500
+    slug = "query-failed"
+
+
+class ServerBusy(QueryError):
+    """The queue is full; come back after `retry_after` seconds."""
+
+    status = 503
+    slug = "server-busy"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,63 @@
+"""What a loader hands over: a Part, its source's description, and the account of its fields.
+
+Plain data between `loaders` and `kg.build`; neither looks inside the other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyoxigraph import NamedNode, Quad
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a source should give; the build compares and stops on a difference.
+
+    `records` is the exact number of records. `counts` maps the CURIE of a class to the exact number of
+    its instances asserted in the source's graph.
+    """
+
+    records: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """A source as its `source.toml` describes it."""
+
+    name: str
+    title: str
+    description: str
+    kind: str  # registry, literature, terminology
+    url: str
+    licence: str
+    version: str  # of the embedded data; a date or the publisher's own version
+    graph: NamedNode
+    ignored: Mapping[str, str]  # field pattern -> why it is out of scope
+    expected: Expectation  # holds for the embedded data only
+
+
+@dataclass
+class Account:
+    """What became of a source's fields: how often each was taken, ignored with a reason, or left unread."""
+
+    records: int = 0
+    quads: int = 0
+    taken: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source's quads, streamed. `account` is complete once `quads` is exhausted."""
+
+    source: SourceInfo
+    files: tuple[Path, ...]
+    embedded: bool  # True when the files are the source's own `records/`
+    quads: Iterator[Quad]
+    account: Account

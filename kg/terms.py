@@ -1,0 +1,127 @@
+"""Names: the one prefix map, CURIEs, and how our own IRIs are minted.
+
+Hides where the prefix map lives and how an identifier becomes a safe IRI. Callers never build an
+IRI by joining strings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from pyoxigraph import NamedNode
+
+from kg.errors import UsageError
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE = "https://w3id.org/stroma/"
+
+
+class Namespace:
+    """A vocabulary: `STROMA.hasArm` or `OBO("CL_0000134")` gives the term's NamedNode."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+
+    def __call__(self, local: str) -> NamedNode:
+        return NamedNode(self._base + local)
+
+    def __getattr__(self, local: str) -> NamedNode:
+        if local.startswith("__"):
+            raise AttributeError(local)
+        return NamedNode(self._base + local)
+
+
+STROMA = Namespace(BASE + "ontology/")
+OBO = Namespace("http://purl.obolibrary.org/obo/")
+RDF = Namespace("http://www.w3.org/1999/02/22-rdf-syntax-ns#")
+RDFS = Namespace("http://www.w3.org/2000/01/rdf-schema#")
+OWL = Namespace("http://www.w3.org/2002/07/owl#")
+XSD = Namespace("http://www.w3.org/2001/XMLSchema#")
+SKOS = Namespace("http://www.w3.org/2004/02/skos/core#")
+DCTERMS = Namespace("http://purl.org/dc/terms/")
+PROV = Namespace("http://www.w3.org/ns/prov#")
+VOID = Namespace("http://rdfs.org/ns/void#")
+
+# The kinds of thing we mint IRIs for (`arm/NCT01547091/1`); docs/data-model.md tells each.
+KINDS = frozenset(
+    {
+        "activity",
+        "arm",
+        "claim",
+        "collection",
+        "comparison",
+        "condition",
+        "document",
+        "event",
+        "graph",
+        "group",
+    }
+    | {
+        "location",
+        "observation",
+        "organization",
+        "outcome",
+        "product",
+        "proposition",
+        "publication",
+        "record",
+    }
+    | {"regimen", "snapshot", "source", "span", "trial"}
+)
+
+
+@lru_cache(maxsize=1)
+def prefixes() -> Mapping[str, str]:
+    """The prefix map of `ontology/prefixes.json`: prefix -> namespace IRI."""
+    loaded: dict[str, str] = json.loads((ROOT / "ontology" / "prefixes.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def expand(curie: str) -> NamedNode:
+    """The IRI of a CURIE such as `CL:0000134` or `stroma:hasArm`; a full http(s) IRI passes unchanged.
+
+    Raises UsageError for an unknown prefix, naming it.
+    """
+    if curie.startswith(("http://", "https://")):
+        return NamedNode(curie)
+    prefix, colon, local = curie.partition(":")
+    if not colon or prefix not in prefixes():
+        raise UsageError(f"{curie!r} is not a CURIE of a known prefix; ontology/prefixes.json lists them")
+    return NamedNode(prefixes()[prefix] + local)
+
+
+@lru_cache(maxsize=1)
+def _namespaces_longest_first() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(((iri, prefix) for prefix, iri in prefixes().items()), key=lambda p: -len(p[0])))
+
+
+def compress(iri: str) -> str:
+    """The CURIE of an IRI by the longest matching namespace, or the IRI itself when none matches."""
+    for namespace, prefix in _namespaces_longest_first():
+        if iri.startswith(namespace):
+            return f"{prefix}:{iri[len(namespace) :]}"
+    return iri
+
+
+def mint(kind: str, *parts: str | int) -> NamedNode:
+    """Our IRI for a thing: `mint("arm", "NCT01547091", 1)` -> `<https://w3id.org/stroma/arm/NCT01547091/1>`.
+
+    Parts are identifiers, never labels; each is percent-encoded. Raises ValueError for an unknown kind
+    or an empty part: both are bugs of the caller.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r}; kg.terms.KINDS lists them")
+    encoded = [quote(str(part), safe="-._~") for part in parts]
+    if not encoded or not all(encoded):
+        raise ValueError(f"mint({kind!r}, {parts!r}): every part must be a non-empty identifier")
+    return NamedNode(BASE + kind + "/" + "/".join(encoded))
+
+
+def digest(*parts: str) -> str:
+    """A short stable identifier (20 hex digits of SHA-256) of a natural key, for `mint`."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:20]

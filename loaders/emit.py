@@ -1,0 +1,98 @@
+"""Values to RDF terms: dates with their precision, numbers, language strings.
+
+Hides the parsing rules of printed dates and numbers; a value that does not parse raises, naming the
+record and field.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from decimal import Decimal, InvalidOperation
+
+from pyoxigraph import Literal, NamedNode, Quad
+
+from kg.terms import XSD
+from loaders.record import Record
+
+_MONTHS = {name: number for number, name in enumerate(calendar.month_name) if name}
+_MONTHS |= {name: number for number, name in enumerate(calendar.month_abbr) if name}
+
+
+class Graph:
+    """Makes quads in one named graph: `g.quad(s, p, o)`, skipping nothing and adding nothing."""
+
+    def __init__(self, name: NamedNode) -> None:
+        self.name = name
+
+    def quad(self, subject: NamedNode, predicate: NamedNode, value: NamedNode | Literal) -> Quad:
+        return Quad(subject, predicate, value, self.name)
+
+
+def string(text: str) -> Literal:
+    """A plain string literal."""
+    return Literal(text)
+
+
+def lang(text: str, language: str) -> Literal:
+    """A language-tagged string: `en`, `zh-Hans` or `zh-Hant`."""
+    return Literal(text, language=language)
+
+
+def integer(record: Record, field: str, value: object) -> Literal:
+    """An xsd:integer of an int or of digits such as "1,241"; raises BadValue for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise record.bad(field, value, "should be a whole number")
+    text = str(value).replace(",", "").strip()
+    if not re.fullmatch(r"[+-]?\d+", text):
+        raise record.bad(field, value, "should be a whole number")
+    return Literal(str(int(text)), datatype=XSD.integer)
+
+
+def decimal(record: Record, field: str, value: object) -> Literal:
+    """An xsd:decimal of a number or of its text ("5.70" keeps its digits); else BadValue."""
+    try:
+        number = Decimal(str(value).replace(",", "").strip())
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if isinstance(value, bool) or not number.is_finite():
+        raise record.bad(field, value, "should be a decimal number")
+    return Literal(f"{number:f}", datatype=XSD.decimal)
+
+
+def date(record: Record, field: str, text: str) -> Literal:
+    """A date with the precision it was printed in: xsd:date, xsd:gYearMonth or xsd:gYear.
+
+    Reads "2011", "2011-03", "2011-03-09", "March 2011", "March 9, 2011", "9 March 2011", "09/03/2011"
+    (day first, as WHO ICTRP prints it) and "20110309". Raises BadValue for a date that does not exist.
+    """
+    text = re.sub(r"\s+", " ", text.strip())
+    year = month = day = None
+    if match := re.fullmatch(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?", text):
+        year, month, day = match.group(1), match.group(2), match.group(3)
+    elif match := re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text):
+        year, month, day = match.groups()
+    elif match := re.fullmatch(r"([A-Za-z]+)\.? (?:(\d{1,2}),? )?(\d{4})", text):
+        month, day, year = _MONTHS.get(match.group(1).capitalize()), match.group(2), match.group(3)
+        if month is None:
+            year = None
+    elif match := re.fullmatch(r"(\d{1,2}) ([A-Za-z]+)\.?,? (\d{4})", text):
+        day, month, year = match.group(1), _MONTHS.get(match.group(2).capitalize()), match.group(3)
+        if month is None:
+            year = None
+    elif match := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", text):
+        day, month, year = match.groups()
+    if year is None:
+        raise record.bad(
+            field, text, "is not a date we can read", "Add its form to loaders/emit.py, or mend it"
+        )
+    y, m, d = int(year), int(month) if month else None, int(day) if day else None
+    if y < 1000 or (m is not None and not 1 <= m <= 12):
+        raise record.bad(field, text, "is a date that does not exist")
+    if m is not None and d is not None and not 1 <= d <= calendar.monthrange(y, m)[1]:
+        raise record.bad(field, text, "is a date that does not exist")
+    if m is None:
+        return Literal(f"{y:04d}", datatype=XSD.gYear)
+    if d is None:
+        return Literal(f"{y:04d}-{m:02d}", datatype=XSD.gYearMonth)
+    return Literal(f"{y:04d}-{m:02d}-{d:02d}", datatype=XSD.date)

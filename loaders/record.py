@@ -1,0 +1,149 @@
+"""A source record whose every field is taken or accounted for.
+
+Hides the bookkeeping: a loader asks for fields by name; whatever it did not ask for is reported as
+ignored (with the reason in `source.toml`) or unread, never dropped in silence.
+
+Field patterns are dotted paths in which `[]` stands for "each item of the list":
+`protocolSection.armsInterventionsModule.armGroups[].label`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kg.errors import BadValue, SourceError
+from kg.parts import Account, SourceInfo
+
+
+class Record:
+    """One record of a source, or an object nested in one; all nested views share the top record's account.
+
+    `id` names the record in messages; `file` and `line` (1-based, where the format has lines) say where
+    it stands.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        id: str,
+        fields: Mapping[str, Any],
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        _path: str = "",
+        _taken: set[str] | None = None,
+    ) -> None:
+        self.source, self.id, self.file, self.line = source, id, file, line
+        self._fields, self._path = fields, _path
+        self._taken: set[str] = set() if _taken is None else _taken
+
+    def take(self, name: str) -> Any:
+        """The value of a field, or None when it is absent or empty ("" , [], {} and blanks are empty).
+
+        Taking a field whose value is an object or a list of objects takes everything inside it.
+        """
+        self._taken.add(self._path + name)
+        value = self._fields.get(name)
+        if isinstance(value, str):
+            value = value.strip()
+        return None if value in ("", [], {}, None) else value
+
+    def text(self, name: str) -> str | None:
+        """`take`, for a field that must be a string."""
+        value = self.take(name)
+        if value is not None and not isinstance(value, str):
+            raise self.bad(name, value, "should be text")
+        return value
+
+    def require(self, name: str) -> str:
+        """`text`, for a field that must be there."""
+        value = self.text(name)
+        if value is None:
+            raise SourceError("required field is missing or empty", **self.place(name))
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        """`take`, for a list of strings; a single string is a list of one; None when absent becomes []."""
+        value = self.take(name)
+        if value is None:
+            return []
+        if isinstance(value, str):
+            return [value]
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.bad(name, value, "should be a list of texts")
+        return [item.strip() for item in value]
+
+    def within(self, name: str) -> Record:
+        """A view of a nested object; an empty one when the field is absent."""
+        value = self._fields.get(name)
+        if value is None:
+            value = {}
+        if not isinstance(value, Mapping):
+            raise self.bad(name, value, "should be an object")
+        return self._view(value, f"{name}.")
+
+    def each(self, name: str) -> Iterator[Record]:
+        """Views of the objects in a nested list; none when the field is absent."""
+        value = self._fields.get(name)
+        for item in value if value is not None else []:
+            if not isinstance(item, Mapping):
+                raise self.bad(name, item, "should be a list of objects")
+            yield self._view(item, f"{name}[].")
+
+    def _view(self, value: Mapping[str, Any], step: str) -> Record:
+        return Record(
+            self.source, self.id, value,
+            file=self.file, line=self.line, _path=self._path + step, _taken=self._taken,
+        )  # fmt: skip
+
+    def place(self, name: str) -> dict[str, Any]:
+        """Keyword arguments that tell a SourceError where this field stands."""
+        file = self.file if self.line is None else f"{self.file}:{self.line}"
+        return {"source": self.source, "file": file, "record": self.id, "field": self._path + name}
+
+    def bad(self, name: str, value: object, problem: str, advice: str = "") -> BadValue:
+        """A BadValue for this field, to raise."""
+        return BadValue(problem, value=value, advice=advice, **self.place(name))
+
+    def settle(self, source: SourceInfo, account: Account) -> None:
+        """Write into `account` what became of every non-empty leaf of this record."""
+        account.records += 1
+        for leaf in _leaves(self._fields, ""):
+            if _covered(leaf, self._taken):
+                account.taken[leaf] += 1
+            elif any(_matches(leaf, pattern) for pattern in source.ignored):
+                account.ignored[leaf] += 1
+            else:
+                account.unread[leaf] += 1
+
+
+def _leaves(value: Any, path: str) -> set[str]:
+    if isinstance(value, Mapping):
+        found: set[str] = set()
+        for key, inner in value.items():
+            found |= _leaves(inner, f"{path}.{key}" if path else str(key))
+        return found
+    if isinstance(value, list):
+        if any(isinstance(item, Mapping | list) for item in value):
+            found = set()
+            for item in value:
+                found |= _leaves(item, f"{path}[]")
+            return found
+        return {path} if any(item not in ("", None) for item in value) else set()
+    return {path} if value not in ("", None) else set()
+
+
+def _covered(leaf: str, taken: set[str]) -> bool:
+    """A leaf is taken when it, or an object or list it lies in, was taken."""
+    if leaf in taken:
+        return True
+    return any(leaf[: match.start()] in taken for match in re.finditer(r"\.|\[\]", leaf))
+
+
+def _matches(leaf: str, pattern: str) -> bool:
+    """`a.b` covers `a.b` and everything below it; `a.*` covers everything below `a`."""
+    if pattern.endswith("*"):
+        return leaf.startswith(pattern[:-1])
+    return leaf == pattern or leaf.startswith((pattern + ".", pattern + "[]"))
