@@ -10,6 +10,7 @@
     │   └── OntologyError          the ontology is inconsistent, has an unsatisfiable class, or does not parse
     ├── SnapshotError              a snapshot is missing, damaged, or of a format this version cannot read
     ├── UsageError                 what was asked for does not exist (unknown query, source, format)
+    │   └── ParameterError         a parameter of a query is unknown, or its value does not fit
     └── QueryError                 a SPARQL query did not give an answer
         ├── QuerySyntaxError       it does not parse; carries line and column (1-based)
         ├── QueryRefused           it parses but is not allowed here; the reason says why
@@ -110,6 +111,13 @@ class UsageError(StromaError):
     exit_code = 2
     status = 404
     slug = "usage"
+
+
+class ParameterError(UsageError):
+    """A parameter of a query is unknown, or its value does not fit; the message says what it takes."""
+
+    status = 400
+    slug = "parameter"
 
 
 class QueryError(StromaError):

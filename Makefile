@@ -1,0 +1,59 @@
+# `make serve` and `make test` need Python 3.11+, make, and the package registries; nothing else.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+export HOST PORT
+.DEFAULT_GOAL := help
+.PHONY: help serve build test check bench lock clean
+
+help:
+	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
+	@echo "make test    install and run every test"
+	@echo "make check   style, types, and the checks of the ontology and the graph (kg check)"
+	@echo "make build   install and build the graph"
+	@echo "make bench   measure; results in bench/results/"
+	@echo "make lock    pin the dependencies anew (needs uv)"
+	@echo "make clean   remove .venv and var"
+
+serve: build
+	@exec .venv/bin/kg serve
+
+build: .venv/serve.stamp
+	@.venv/bin/kg build
+
+test: .venv/test.stamp
+	.venv/bin/python -m pytest
+
+check: .venv/test.stamp
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/kg build
+	.venv/bin/kg check
+
+bench: .venv/test.stamp
+	.venv/bin/python -m bench
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Stroma needs Python 3.11 or newer; set PYTHON=, e.g. make serve PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "This Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+.venv/serve.stamp: .venv/bin/python requirements.lock pyproject.toml
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test.stamp: .venv/serve.stamp requirements-test.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@touch $@
+
+lock:
+	uv pip compile pyproject.toml --extra install --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.lock
+	uv pip compile pyproject.toml --extra install --extra test --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-test.lock
+
+clean:
+	rm -rf .venv var

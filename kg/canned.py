@@ -1,0 +1,226 @@
+"""Competency questions: `queries/<topic>/<id>.rq` as a catalogue with typed parameters.
+
+Hides the header format and how a parameter gets into a query. A header is YAML in `#+` comment lines (as
+grlc reads it), so each file runs as it is in any SPARQL editor:
+
+    #+ summary: Which registered trials are in this status?
+    #+ tags: [trials]
+    #+ params:
+    #+   - {name: status, type: iri, default: stroma:StatusCompleted, description: Recruitment status}
+    #+ columns: {trial: Registered trial, title: Its short title}
+    VALUES ?status { stroma:StatusCompleted }
+
+A parameter is bound by replacing the example inside its one `VALUES ?name { … }` block with an RDF term.
+The value becomes a term first, and the term writes itself as SPARQL: no text of a reader ever enters a query.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pyoxigraph import Literal, NamedNode
+
+from kg.errors import OntologyError, ParameterError, UsageError
+from kg.terms import XSD, expand
+
+_TYPES = {
+    "iri": "an IRI or a CURIE such as MONDO:0008383",
+    "integer": "a whole number",
+    "decimal": "a number such as 70 or 62.5",
+    "date": "a date such as 2024-01-31",
+    "language": "a language tag: en, zh-Hans or zh-Hant",
+    "text": "any text",
+}
+_LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a question: its type, example (the default), and what it means.
+
+    `minimum` (exclusive bound for numbers) and `values` (an enumeration of CURIEs) narrow the type.
+    """
+
+    name: str
+    type: str
+    default: str | None  # None: unbound unless given (the block holds UNDEF)
+    description: str
+    minimum: Decimal | None = None
+    values: tuple[str, ...] = ()
+
+    def term(self, value: str) -> NamedNode | Literal:
+        """The RDF term of a reader's text; raises ParameterError naming the parameter and what it takes."""
+        value = value.strip()
+        if self.values and value not in self.values:
+            near = get_close_matches(value, self.values, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise self._error(value, f"one of {', '.join(self.values)}{hint}")
+        if self.type == "iri":
+            try:
+                return expand(value)
+            except (UsageError, ValueError) as problem:
+                raise self._error(value, f"{_TYPES['iri']} ({problem})") from problem
+        if self.type == "integer":
+            if not re.fullmatch(r"[+-]?\d{1,18}", value, re.ASCII):
+                raise self._error(value, _TYPES["integer"])
+            self._check_minimum(value)
+            return Literal(str(int(value)), datatype=XSD.integer)
+        if self.type == "decimal":
+            if not re.fullmatch(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})", value, re.ASCII):
+                raise self._error(value, _TYPES["decimal"])
+            self._check_minimum(value)
+            return Literal(f"{Decimal(value):f}", datatype=XSD.decimal)
+        if self.type == "date":
+            try:
+                return Literal(date.fromisoformat(value).isoformat(), datatype=XSD.date)
+            except ValueError:
+                raise self._error(value, _TYPES["date"]) from None
+        if self.type == "language":
+            if value not in _LANGUAGES:
+                raise self._error(value, _TYPES["language"])
+            return Literal(value)
+        if "\x00" in value:
+            raise self._error(value, "text without NUL characters")
+        return Literal(value)
+
+    def _check_minimum(self, value: str) -> None:
+        if self.minimum is not None and Decimal(value) <= self.minimum:
+            raise self._error(value, f"{_TYPES[self.type]} above {self.minimum}")
+
+    def _error(self, value: str, takes: str) -> ParameterError:
+        shown = value if len(value) <= 80 else value[:77] + "..."
+        return ParameterError(f"parameter {self.name}={shown!r} is refused: it takes {takes}")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A competency question: its SPARQL text (runs as it is), and what its header says."""
+
+    id: str
+    topic: str
+    summary: str
+    summaries: Mapping[str, str]  # language tag -> question, zh-Hans and zh-Hant
+    description: str
+    tags: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+    columns: Mapping[str, str]
+    text: str
+
+    def bind(self, values: Mapping[str, str]) -> str:
+        """The query with these parameter values in place of the examples; others keep their example.
+
+        Raises ParameterError for an unknown parameter (with near matches) or a value that does not fit.
+        """
+        text = self.text
+        for name, value in values.items():
+            if name not in self.parameters:
+                near = get_close_matches(name, self.parameters, n=3)
+                known = ", ".join(self.parameters) or "none"
+                hint = f"; did you mean {' or '.join(near)}?" if near else ""
+                raise ParameterError(f"{self.id} has no parameter {name!r}{hint} (it takes: {known})")
+            term = str(self.parameters[name].term(value))
+            start, end = next(_block(name).finditer(text)).span(2)
+            text = f"{text[:start]} {term} {text[end:]}"
+        return text
+
+
+def _block(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(VALUES\s+\?{name}\s*\{{)([^{{}}]*)(\}})")
+
+
+class Catalogue(Mapping[str, Question]):
+    """All questions by id, in order of topic and id."""
+
+    def __init__(self, questions: Mapping[str, Question]) -> None:
+        self._questions = questions
+
+    @classmethod
+    def read(cls, folder: Path) -> Catalogue:
+        """Every `<topic>/<id>.rq` below a folder; a faulty header raises OntologyError naming the file."""
+        questions: dict[str, Question] = {}
+        for path in sorted(folder.glob("*/*.rq")):
+            question = _read(path)
+            if question.id in questions:
+                raise OntologyError(f"{path}: another topic already has a query of this name; rename one")
+            questions[question.id] = question
+        return cls(questions)
+
+    def __getitem__(self, id: str) -> Question:
+        try:
+            return self._questions[id]
+        except KeyError:
+            near = get_close_matches(id, self._questions, n=3, cutoff=0.4)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"no query is called {id!r}{hint}; /queries lists all {len(self)}") from None
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._questions
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._questions)
+
+    def __len__(self) -> int:
+        return len(self._questions)
+
+
+def _read(path: Path) -> Question:
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    try:
+        header = yaml.safe_load("\n".join(line[2:] for line in lines if line.startswith("#+")))
+        parameters = [_parameter(entry) for entry in header.get("params", [])]
+        question = Question(
+            id=path.stem,
+            topic=path.parent.name,
+            summary=header["summary"],
+            summaries={tag: header[f"summary_{tag}"] for tag in _LANGUAGES[1:]},
+            description=header["description"],
+            tags=tuple(header["tags"]),
+            parameters={parameter.name: parameter for parameter in parameters},
+            columns=header["columns"],
+            text=text,
+        )
+    except (yaml.YAMLError, KeyError, AttributeError, TypeError, InvalidOperation) as problem:
+        raise OntologyError(f"{path}: its header does not read: {problem!r}; see kg/canned.py") from problem
+    for name, parameter in question.parameters.items():
+        blocks = _block(name).findall(text)
+        example = "UNDEF" if parameter.default is None else str(parameter.term(parameter.default))
+        if len(blocks) != 1:
+            raise OntologyError(f"{path}: parameter {name} needs exactly one VALUES ?{name} {{ … }} block")
+        if _written(blocks[0][1].strip()) != example:
+            raise OntologyError(
+                f"{path}: the example in VALUES ?{name} is not the default {parameter.default!r}"
+            )
+    return question
+
+
+def _written(example: str) -> str:
+    """The N-Triples spelling of an example as people write it in a query (`70`, `stroma:X`, `"text"`)."""
+    if re.fullmatch(r"[+-]?\d+", example):
+        return str(Literal(example, datatype=XSD.integer))
+    if re.fullmatch(r"[+-]?\d*\.\d+", example):
+        return str(Literal(example, datatype=XSD.decimal))
+    if re.fullmatch(r"[A-Za-z]\w*:\S+", example):
+        return str(expand(example))
+    return example
+
+
+def _parameter(entry: Mapping[str, Any]) -> Parameter:
+    if entry["type"] not in _TYPES:
+        raise KeyError(f"unknown parameter type {entry['type']!r}")
+    return Parameter(
+        name=entry["name"],
+        type=entry["type"],
+        default=None if entry.get("default") is None else str(entry["default"]),
+        description=entry["description"],
+        minimum=None if entry.get("minimum") is None else Decimal(str(entry["minimum"])),
+        values=tuple(str(value) for value in entry.get("values", ())),
+    )

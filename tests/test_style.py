@@ -1,0 +1,77 @@
+"""The house rules that a program can check: style, types, and which room may see which."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kg.terms import ROOT
+
+# docs/architecture.md, "Directions". A library lives in the rooms named here and nowhere else.
+HOMES = {
+    "owlready2": {"kg/ontology.py"},
+    "pyelk": {"kg/reasoning.py", "kg/ontology.py"},
+    "shacl": {"kg/validation.py"},
+    "typer": {"kg/cli.py", "kg/__main__.py"},
+    "httpx": {"loaders/fetch.py", "kg/engine/remote.py"},
+    "rdflib": {"kg/ontology.py", "kg/validation.py"},
+    "yaml": {"kg/canned.py"},
+}
+WEB_LIBRARIES = {"fastapi", "starlette", "uvicorn"}
+
+
+def sources() -> list[Path]:
+    return sorted(path for room in ("kg", "loaders") for path in (ROOT / room).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_what_the_house_allows(path: Path) -> None:
+    room = str(path.relative_to(ROOT))
+    for module in imports(path):
+        top = module.split(".")[0]
+        if room.startswith("loaders/") and top == "kg":
+            assert module in {"kg.terms", "kg.parts", "kg.errors"}, f"{room} imports {module}"
+        if room.startswith(("kg/web/", "kg/engine/")):
+            assert not module.startswith(("kg.build", "kg.cli", "loaders")), f"{room} imports {module}"
+        if top in WEB_LIBRARIES:
+            assert room.startswith("kg/web/"), f"{room} imports {module}"
+        if top in HOMES:
+            assert room in HOMES[top], f"{room} imports {module}"
+        if top == "loaders" and room.startswith("kg/"):
+            assert room in {"kg/build.py", "kg/cli.py"}, f"{room} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
+    ids=lambda command: " ".join(command),
+)
+def test_the_code_is_clean(command: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_path_of_a_machine_and_no_registry_host_is_in_the_tree() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    parent = str(ROOT.parent) + "/"
+    for name in tracked.stdout.split():
+        path = ROOT / name
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if len(parent) > 4:  # a checkout at "/x" has no telling parent
+            assert parent not in text, f"{name} names a path of this machine"
+        assert "--index-url" not in text or name in {"tests/test_style.py"}, f"{name} names a registry"
