@@ -1,0 +1,119 @@
+"""A question's parameters are terms: no text of a reader can change what a query asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyoxigraph import Literal, Store
+
+from kg.canned import Catalogue, Parameter
+from kg.errors import OntologyError, ParameterError, UsageError
+
+ECHO = """\
+#+ summary: Which value was given?
+#+ summary_zh-Hans: 给了什么值？
+#+ summary_zh-Hant: 給了什麼值？
+#+ description: Gives its parameters back.
+#+ tags: [test]
+#+ params:
+#+   - {name: word, type: text, default: null, description: Any text}
+#+   - {name: weight, type: decimal, default: "70.0", minimum: 0, description: Kilograms}
+#+   - {name: condition, type: iri, default: "MONDO:0008383", description: A disease}
+#+ columns: {word: The text, weight: The weight, condition: The disease}
+PREFIX MONDO: <http://purl.obolibrary.org/obo/MONDO_>
+SELECT ?word ?weight ?condition WHERE {
+  VALUES ?word { UNDEF }
+  VALUES ?weight { 70.0 }
+  VALUES ?condition { MONDO:0008383 }
+}
+"""
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "echo.rq").write_text(ECHO, encoding="utf-8")
+    return Catalogue.read(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    folder = tmp_path_factory.mktemp("queries") / "test"
+    folder.mkdir()
+    (folder / "echo.rq").write_text(ECHO, encoding="utf-8")
+    return Catalogue.read(folder.parent)
+
+
+@given(word=st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00")))
+def test_any_text_comes_back_unchanged_as_one_literal(echo: Catalogue, word: str) -> None:
+    rows = list(Store().query(echo["echo"].bind({"word": word})))  # type: ignore[arg-type]
+    assert [row["word"] for row in rows] == [Literal(word.strip())]
+
+
+@given(value=st.text(max_size=40))
+def test_an_iri_parameter_gives_one_iri_or_a_clear_refusal(echo: Catalogue, value: str) -> None:
+    try:
+        query = echo["echo"].bind({"condition": value})
+    except ParameterError as refusal:  # most texts are no IRI; that is the promise
+        assert "condition" in str(refusal)  # noqa: PT017
+    else:
+        assert len(list(Store().query(query))) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "> } DELETE WHERE { ?s ?p ?o } #",
+        "http://a/> } SERVICE <http://b/> {",
+        "MONDO:1 } UNION {",
+        "http://a/\n}",
+        "x y:z",
+    ],
+)
+def test_an_iri_that_would_leave_its_brackets_is_refused(catalogue: Catalogue, hostile: str) -> None:
+    with pytest.raises(ParameterError, match="condition"):
+        catalogue["echo"].bind({"condition": hostile})
+
+
+@pytest.mark.parametrize("value", ["", "seventy", "0", "-3", "1e5", "٧٠", "70 }", "NaN", "1" * 40])
+def test_a_weight_that_is_no_positive_decimal_is_refused(catalogue: Catalogue, value: str) -> None:
+    with pytest.raises(ParameterError, match="weight"):
+        catalogue["echo"].bind({"weight": value})
+
+
+def test_an_unknown_parameter_names_its_near_match(catalogue: Catalogue) -> None:
+    with pytest.raises(ParameterError, match="did you mean weight"):
+        catalogue["echo"].bind({"wieght": "70"})
+
+
+def test_an_unknown_query_names_its_near_match(catalogue: Catalogue) -> None:
+    with pytest.raises(UsageError, match="did you mean echo"):
+        catalogue["eco"]
+
+
+def test_an_enumeration_takes_only_its_values() -> None:
+    parameter = Parameter("phase", "iri", None, "Phase", values=("stroma:Phase1", "stroma:Phase2"))
+    assert str(parameter.term("stroma:Phase2")) == "<https://w3id.org/stroma/ontology/Phase2>"
+    with pytest.raises(ParameterError, match="did you mean stroma:Phase"):
+        parameter.term("stroma:Phase3")
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (("type: decimal", "type: number"), "unknown parameter type"),
+        (("VALUES ?word { UNDEF }\n", ""), "exactly one VALUES ?word".replace("?", r"\?")),
+        (("VALUES ?weight { 70.0 }", "VALUES ?weight { 80.0 }"), "is not the default"),
+        (("#+ summary: ", "#+ sumary: "), "summary"),
+    ],
+)
+def test_a_faulty_header_is_refused_by_file_name(
+    tmp_path: Path, fault: tuple[str, str], message: str
+) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "faulty.rq").write_text(ECHO.replace(*fault), encoding="utf-8")
+    with pytest.raises(OntologyError, match=f"faulty.rq.*{message}"):
+        Catalogue.read(tmp_path)
