@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg.terms import XSD
+from kg.terms import XSD, digest
 from loaders.record import Record
 
 _MONTHS = {name: number for number, name in enumerate(calendar.month_name) if name}
@@ -27,6 +27,14 @@ class Graph:
 
     def quad(self, subject: NamedNode, predicate: NamedNode, value: NamedNode | Literal) -> Quad:
         return Quad(subject, predicate, value, self.name)
+
+
+def slug(name: str) -> str:
+    """A key for a thing known by its name only: its ASCII letters and digits, lower case, hyphenated.
+
+    A name without any gives its digest. "Crohn's disease" -> "crohn-s-disease".
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80].rstrip("-") or digest(name)
 
 
 def string(text: str) -> Literal:

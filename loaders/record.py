@@ -9,6 +9,8 @@ Field patterns are dotted paths in which `[]` stands for "each item of the list"
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -38,6 +40,12 @@ class Record:
         self.source, self.id, self.file, self.line = source, id, file, line
         self._fields, self._path = fields, _path
         self._taken: set[str] = set() if _taken is None else _taken
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the record's fields as JSON with sorted keys: the same whatever file they came in."""
+        text = json.dumps(self._fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def take(self, name: str) -> Any:
         """The value of a field, or None when it is absent or empty ("" , [], {} and blanks are empty).

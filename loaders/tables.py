@@ -77,7 +77,7 @@ def _quoted(handle: TextIO, file: str, source: str, delimiter: str) -> Iterator[
     except csv.Error as problem:
         raise SourceError(
             f"the row does not parse as CSV: {problem}",
-            source=source, file=f"{file}:{start}", advice="Mend the quotes of this row, or fetch the file again",
+            source=source, file=f"{file}:{start}", advice="Mend the row's quotes, or fetch the file again",
         ) from problem  # fmt: skip
 
 
