@@ -34,7 +34,7 @@ def slug(name: str) -> str:
 
     A name without any gives its digest. "Crohn's disease" -> "crohn-s-disease".
     """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80].rstrip("-") or digest(name)
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or digest(name)
 
 
 def string(text: str) -> Literal:
