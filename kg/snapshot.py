@@ -1,0 +1,440 @@
+"""Snapshots: one immutable build, as a folder. Write, verify, publish, open, load.
+
+    var/current -> snapshots/2026-11-22-0a1b2c3d4e5f     swapped atomically
+    var/snapshots/2026-11-22-0a1b2c3d4e5f/
+        manifest.json    format, version, hash, created, quads, graphs, sources, files
+        data.nq.gz       the graph: sorted unique N-Quads
+        report.json, report.md, ...    how it was built; not part of what the hash names
+
+Hides the folder's layout, the sort on disk that keeps memory flat, and how a kill or a full disk at any
+moment leaves `current` as it was: everything is written in a draft folder, then renamed. The canonical
+hash is the SHA-256 of the sorted unique lines, so it does not depend on compression, order or time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import heapq
+import json
+import os
+import re
+import shutil
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, cast
+
+from pyoxigraph import BlankNode, DefaultGraph, Quad, RdfFormat, Store, Triple, parse
+
+from kg.errors import BuildError, SnapshotError, SourceError, UsageError
+from kg.terms import mint
+
+FORMAT = 1  # of the folder; raised when an older version of this module could not read it
+DATA = "data.nq.gz"
+MANIFEST = "manifest.json"
+KEPT = 3  # snapshots that stay after a publish, the current one included
+
+_FORMATS = {
+    ".ttl": RdfFormat.TURTLE,
+    ".trig": RdfFormat.TRIG,
+    ".nt": RdfFormat.N_TRIPLES,
+    ".nq": RdfFormat.N_QUADS,
+    ".rdf": RdfFormat.RDF_XML,
+    ".owl": RdfFormat.RDF_XML,
+    ".jsonld": RdfFormat.JSON_LD,
+    ".n3": RdfFormat.N3,
+}
+_RUN_LINES = 200_000  # lines sorted in memory at once: about 60 MB
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot folder, opened. `graphs` maps a graph's IRI to its number of quads."""
+
+    folder: Path
+    version: str  # a date, "2026-11-22"
+    hash: str  # 64 hex digits; names the content
+    quads: int
+    graphs: Mapping[str, int]
+    created: str  # ISO 8601, UTC
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The folder's name: version and the first 12 digits of the hash."""
+        return f"{self.version}-{self.hash[:12]}"
+
+    @property
+    def data(self) -> Path:
+        """The gzipped N-Quads file."""
+        return self.folder / DATA
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """The build's report; empty for a snapshot of files."""
+        try:
+            loaded = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return cast(Mapping[str, Any], loaded)
+
+
+def line_of(quad: Quad) -> bytes:
+    """The canonical N-Quads line of a quad, newline included; lexical forms are kept as they are."""
+    return str(quad).encode() + b" .\n"
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+@contextmanager
+def draft(var: Path) -> Iterator[Path]:
+    """A temporary folder beside the snapshots, removed at the end of the block.
+
+    One that a killed process left is removed when the next draft begins; one in use is left alone.
+    A full disk, or any other refusal of the system inside the block, raises BuildError.
+    """
+    folder: Path | None = None
+    lock = -1
+    try:
+        snapshots = var / "snapshots"
+        snapshots.mkdir(parents=True, exist_ok=True)
+        _remove_dead_drafts(snapshots)
+        folder, lock = _locked_folder(snapshots)
+        yield folder
+    except OSError as problem:
+        where = problem.filename or var
+        raise BuildError(
+            f"{where}: {problem.strerror or problem}. Nothing was published, the served snapshot is as it "
+            f"was. Mend that (disk space, a path, a permission) and run the same command again"
+        ) from problem
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if lock >= 0:
+            os.close(lock)
+
+
+def _locked_folder(snapshots: Path) -> tuple[Path, int]:
+    """A new draft folder and the open descriptor that holds its lock for as long as we live."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=".draft-", dir=snapshots))
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Between mkdtemp and flock another process may have taken it for a dead one's and removed it.
+        if folder.exists():
+            return folder, lock
+        os.close(lock)
+
+
+def _remove_dead_drafts(snapshots: Path) -> None:
+    for folder in snapshots.glob(".draft-*"):
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            pass  # in use by a living process
+        finally:
+            os.close(lock)
+
+
+def write_snapshot(
+    quads: Iterable[Quad | bytes],
+    var: Path,
+    *,
+    version: str,
+    sources: Sequence[Mapping[str, Any]] = (),
+    reports: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """Write quads as a snapshot in `var/snapshots`, verify what stands on disk, and open it; publish nothing.
+
+    `quads` may hold canonical lines (`line_of`) instead of quads. Every quad has a named graph: ValueError
+    otherwise. `version` is a date; `sources` goes into the manifest; `reports` are further files by name.
+    The same content gives the same folder: where it exists, only its reports are replaced.
+    Raises BuildError for a full disk, UsageError for a version that is no date.
+    """
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", version):
+        raise UsageError(f"{version!r} is not a version: it is a date such as 2026-11-22")
+    with draft(var) as work:
+        folder = work / "snapshot"
+        folder.mkdir()
+        digest, graphs = _write_sorted(quads, folder / DATA, work)
+        manifest = {
+            "format": FORMAT,
+            "version": version,
+            "hash": digest,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "quads": sum(graphs.values()),
+            "graphs": dict(sorted(graphs.items())),
+            "sources": list(sources),
+            "files": {DATA: _fingerprint(folder / DATA)},
+        }
+        _write(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        for name, text in (reports or {}).items():
+            _write(folder / name, text)
+        _sync(folder)
+        open_snapshot(folder, verify=True)
+        final = var / "snapshots" / f"{version}-{digest[:12]}"
+        _settle(folder, final, work)
+    return open_snapshot(final)
+
+
+def _write_sorted(quads: Iterable[Quad | bytes], target: Path, work: Path) -> tuple[str, Counter[str]]:
+    """Sort, remove duplicates, compress; return the canonical hash and the quads of each graph."""
+    digest = hashlib.sha256()
+    by_graph: Counter[bytes] = Counter()
+    with ExitStack() as stack:
+        raw = stack.enter_context(target.open("wb"))
+        # No name and no time in the header: the same lines give the same bytes.
+        packed = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0))
+        previous = b""
+        for line in heapq.merge(*_sorted_runs(quads, work, stack)):
+            if line == previous:
+                continue
+            previous = line
+            digest.update(line)
+            by_graph[line.rsplit(b" ", 2)[1]] += 1
+            packed.write(line)
+    with target.open("rb") as written:
+        os.fsync(written.fileno())
+    return digest.hexdigest(), Counter({graph.decode().strip("<>"): n for graph, n in by_graph.items()})
+
+
+def _sorted_runs(quads: Iterable[Quad | bytes], work: Path, stack: ExitStack) -> list[Iterable[bytes]]:
+    """The lines in sorted runs: all but the last as files, which `stack` closes."""
+    runs: list[Iterable[bytes]] = []
+    lines: set[bytes] = set()
+    for quad in quads:
+        if not isinstance(quad, bytes):
+            if isinstance(quad.graph_name, DefaultGraph):
+                raise ValueError(f"a snapshot keeps every quad in a named graph; this one has none: {quad}")
+            quad = line_of(quad)
+        lines.add(quad)
+        if len(lines) >= _RUN_LINES:
+            run = stack.enter_context((work / f"run-{len(runs)}.nq").open("w+b"))
+            run.writelines(sorted(lines))
+            run.seek(0)
+            runs.append(run)
+            lines = set()
+    runs.append(sorted(lines))
+    return runs
+
+
+def _settle(folder: Path, final: Path, work: Path) -> None:
+    """Rename a finished folder to its name; content that is already there stays and gets the new reports."""
+    if final.exists():
+        try:
+            open_snapshot(final, verify=True)
+        except SnapshotError:
+            final.rename(work / "damaged")
+        else:
+            for path in folder.iterdir():
+                if path.name not in (DATA, MANIFEST):
+                    path.replace(final / path.name)
+            return
+    folder.rename(final)
+    _sync(final.parent)
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+
+
+# ------------------------------------------------------------------------------ opening, publishing
+
+
+def open_snapshot(path: Path, *, verify: bool = False) -> Snapshot:
+    """Open a snapshot folder (or a link to one); `verify` also compares its files with their hashes.
+
+    Raises SnapshotError naming the file that is missing, damaged, or of a newer format.
+    """
+    folder = path.resolve()
+    file = folder / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        if manifest["format"] > FORMAT:
+            raise SnapshotError(
+                f"{file}: format {manifest['format']} was written by a newer version; this one reads up to "
+                f"{FORMAT}. Upgrade stroma-kg, or build again with `kg build`"
+            )
+        snapshot = Snapshot(
+            folder=folder,
+            version=manifest["version"],
+            hash=manifest["hash"],
+            quads=manifest["quads"],
+            graphs=manifest["graphs"],
+            created=manifest["created"],
+            manifest=manifest,
+        )
+        listed = manifest["files"]
+        size = listed[DATA]["bytes"]
+    except FileNotFoundError as problem:
+        raise SnapshotError(f"{file}: there is no snapshot here. Build one with `kg build`") from problem
+    except (ValueError, KeyError, TypeError) as problem:
+        raise _damaged(file, f"the manifest cannot be read ({problem!r})") from problem
+    if not snapshot.data.is_file():
+        raise _damaged(snapshot.data, "is missing")
+    if snapshot.data.stat().st_size != size:
+        raise _damaged(snapshot.data, f"has {snapshot.data.stat().st_size} bytes, not {size}")
+    if verify:
+        for name, expected in listed.items():
+            if not (folder / name).is_file() or _fingerprint(folder / name) != expected:
+                raise _damaged(folder / name, "is not the file that was written (its SHA-256 differs)")
+    return snapshot
+
+
+def _damaged(file: Path, problem: str) -> SnapshotError:
+    return SnapshotError(f"{file}: {problem}; the snapshot is damaged. Run `kg build`, which replaces it")
+
+
+def publish(snapshot: Snapshot, var: Path, *, keep: int = KEPT) -> None:
+    """Make a snapshot the current one, in one atomic step; then remove all but the newest `keep`."""
+    link = var / f".current-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(snapshot.folder, var))
+    os.replace(link, var / "current")
+    _sync(var)
+    prune(var, keep=keep, spare=snapshot)
+
+
+def current(var: Path) -> Snapshot | None:
+    """The published snapshot, or None where nothing was published; SnapshotError when it is damaged."""
+    link = var / "current"
+    return open_snapshot(link) if link.is_symlink() or link.exists() else None
+
+
+def snapshots(var: Path) -> list[Snapshot]:
+    """Every readable snapshot under `var`, newest first."""
+    found = []
+    for file in (var / "snapshots").glob(f"[!.]*/{MANIFEST}"):
+        try:
+            found.append(open_snapshot(file.parent))
+        except SnapshotError:
+            continue
+    return sorted(found, key=lambda snapshot: (snapshot.created, snapshot.name), reverse=True)
+
+
+def prune(var: Path, *, keep: int, spare: Snapshot) -> None:
+    """Remove all snapshots but the newest `keep`; never `spare` nor the current one."""
+    link = var / "current"
+    wanted = {spare.folder.resolve(), link.resolve()}
+    for snapshot in snapshots(var):
+        if snapshot.folder not in wanted and len(wanted) >= keep:
+            # Renamed first: a kill in the middle leaves a dead draft, not half a snapshot.
+            doomed = snapshot.folder.with_name(f".draft-{snapshot.folder.name}")
+            snapshot.folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+        wanted.add(snapshot.folder)
+
+
+# ------------------------------------------------------------------------------------------ reading
+
+
+def read_lines(snapshot: Snapshot) -> Iterator[bytes]:
+    """The snapshot's N-Quads lines in canonical order; SnapshotError for a damaged file."""
+    try:
+        with gzip.open(snapshot.data, "rb") as file:
+            yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error, FileNotFoundError) as problem:
+        raise _damaged(snapshot.data, str(problem)) from problem
+
+
+def load_store(snapshot: Snapshot) -> Store:
+    """The snapshot in a new in-memory store, after its file was compared with its hash.
+
+    A store normalises literals ("1.50" becomes "1.5"); `read_lines` gives them as they were built.
+    """
+    open_snapshot(snapshot.folder, verify=True)
+    store = Store()
+    try:
+        with gzip.open(snapshot.data, "rb") as file:
+            store.bulk_load(cast(IO[bytes], file), format=RdfFormat.N_QUADS)
+    except (EOFError, gzip.BadGzipFile, zlib.error, SyntaxError) as problem:
+        raise _damaged(snapshot.data, str(problem)) from problem
+    return store
+
+
+def snapshot_of_files(files: Sequence[Path], var: Path) -> Snapshot:
+    """A snapshot of RDF files as they are (Turtle, TriG, N-Triples, N-Quads, RDF/XML, JSON-LD; also `.gz`).
+
+    Triples without a graph come into `graph:file/<file name>`. Its version is the date of the newest file.
+    Raises UsageError for an unknown suffix or a missing file, SourceError naming file and line where one
+    does not parse.
+    """
+    formats = {path: _format_of(path) for path in files}
+    newest = max(path.stat().st_mtime for path in files) if files else 0.0
+    ordered = sorted(formats, key=lambda path: (path.name, str(path)))
+    quads = (quad for number, path in enumerate(ordered) for quad in _quads_of(path, formats[path], number))
+    snapshot = write_snapshot(
+        quads,
+        var,
+        version=datetime.fromtimestamp(newest, UTC).date().isoformat(),
+        sources=[{"file": path.name, **_fingerprint(path)} for path in ordered],
+    )
+    prune(var, keep=KEPT, spare=snapshot)
+    return snapshot
+
+
+def _format_of(path: Path) -> RdfFormat:
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file")
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if suffix not in _FORMATS:
+        known = " ".join(_FORMATS)
+        raise UsageError(
+            f"{path}: the suffix does not tell an RDF format; known: {known}, each also with .gz"
+        )
+    return _FORMATS[suffix]
+
+
+def _quads_of(path: Path, format: RdfFormat, number: int) -> Iterator[Quad]:
+    graph = mint("graph", "file", path.name)
+    labels: dict[str, BlankNode] = {}
+
+    def relabelled(node: Any) -> Any:
+        # By first appearance, so that one file always gives the same labels and two never share one.
+        if isinstance(node, Triple):
+            return Triple(relabelled(node.subject), node.predicate, relabelled(node.object))
+        if not isinstance(node, BlankNode):
+            return node
+        return labels.setdefault(node.value, BlankNode(f"f{number}b{len(labels)}"))
+
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for quad in parse(cast(IO[bytes], file), format=format, base_iri=graph.value):
+                name = graph if isinstance(quad.graph_name, DefaultGraph) else relabelled(quad.graph_name)
+                yield Quad(relabelled(quad.subject), quad.predicate, relabelled(quad.object), name)
+    except SyntaxError as problem:
+        place = str(path) if problem.lineno is None else f"{path}:{problem.lineno}"
+        raise SourceError(problem.msg, source="--data", file=place, advice="Mend the file") from problem
+    except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+        raise SourceError(
+            str(problem), source="--data", file=str(path), advice="Copy the file again"
+        ) from problem
