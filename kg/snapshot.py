@@ -194,41 +194,50 @@ def _write_sorted(quads: Iterable[Quad | bytes], target: Path, work: Path) -> tu
     """Sort, remove duplicates, compress; return the canonical hash and the quads of each graph."""
     digest = hashlib.sha256()
     by_graph: Counter[bytes] = Counter()
-    with ExitStack() as stack:
-        raw = stack.enter_context(target.open("wb"))
+    with target.open("wb") as raw:
         # No name and no time in the header: the same lines give the same bytes.
-        packed = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0))
-        previous = b""
-        for line in heapq.merge(*_sorted_runs(quads, work, stack)):
-            if line == previous:
-                continue
-            previous = line
-            digest.update(line)
-            by_graph[line.rsplit(b" ", 2)[1]] += 1
-            packed.write(line)
-    with target.open("rb") as written:
-        os.fsync(written.fileno())
+        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
+            for line in _sorted_unique(quads, work):
+                digest.update(line)
+                by_graph[line.rsplit(b" ", 2)[1]] += 1
+                packed.write(line)
+        raw.flush()
+        os.fsync(raw.fileno())
     return digest.hexdigest(), Counter({graph.decode().strip("<>"): n for graph, n in by_graph.items()})
 
 
-def _sorted_runs(quads: Iterable[Quad | bytes], work: Path, stack: ExitStack) -> list[Iterable[bytes]]:
-    """The lines in sorted runs: all but the last as files, which `stack` closes."""
-    runs: list[Iterable[bytes]] = []
-    lines: set[bytes] = set()
-    for quad in quads:
-        if not isinstance(quad, bytes):
-            if isinstance(quad.graph_name, DefaultGraph):
-                raise ValueError(f"a snapshot keeps every quad in a named graph; this one has none: {quad}")
-            quad = line_of(quad)
-        lines.add(quad)
-        if len(lines) >= _RUN_LINES:
-            run = stack.enter_context((work / f"run-{len(runs)}.nq").open("w+b"))
-            run.writelines(sorted(lines))
-            run.seek(0)
-            runs.append(run)
-            lines = set()
-    runs.append(sorted(lines))
-    return runs
+def sort_quads(quads: Iterable[Quad], target: Path) -> int:
+    """Write the sorted unique lines of quads to a file, in flat memory; return how many there are."""
+    count = 0
+    with target.open("wb") as file:
+        for line in _sorted_unique(quads, target.parent):
+            file.write(line)
+            count += 1
+    return count
+
+
+def _sorted_unique(quads: Iterable[Quad | bytes], work: Path) -> Iterator[bytes]:
+    """Canonical lines, sorted, each once; sorted runs that do not fit in memory stand in `work` meanwhile."""
+    with ExitStack() as stack:
+        runs: list[Iterable[bytes]] = []
+        lines: set[bytes] = set()
+        for quad in quads:
+            if not isinstance(quad, bytes):
+                if isinstance(quad.graph_name, DefaultGraph):
+                    raise ValueError(f"a snapshot keeps every quad in a named graph; this has none: {quad}")
+                quad = line_of(quad)
+            lines.add(quad)
+            if len(lines) >= _RUN_LINES:
+                run = stack.enter_context(tempfile.TemporaryFile(dir=work))
+                run.writelines(sorted(lines))
+                run.seek(0)
+                runs.append(run)
+                lines = set()
+        previous = b""
+        for line in heapq.merge(*runs, sorted(lines)):
+            if line != previous:
+                yield line
+                previous = line
 
 
 def _settle(folder: Path, final: Path, work: Path) -> None:
