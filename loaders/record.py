@@ -121,10 +121,15 @@ class Record:
         for leaf in _leaves(self._fields, ""):
             if _covered(leaf, self._taken):
                 account.taken[leaf] += 1
-            elif any(_matches(leaf, pattern) for pattern in source.ignored):
+            elif reason_to_ignore(leaf, source) is not None:
                 account.ignored[leaf] += 1
             else:
                 account.unread[leaf] += 1
+
+
+def reason_to_ignore(leaf: str, source: SourceInfo) -> str | None:
+    """Why `source.toml` puts a field out of scope; None where it does not."""
+    return next((why for pattern, why in source.ignored.items() if _matches(leaf, pattern)), None)
 
 
 def _leaves(value: Any, path: str) -> set[str]:
