@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg.terms import XSD, digest
+from kg.terms import XSD, digest, mint
 from loaders.record import Record
 
 _MONTHS = {name: number for number, name in enumerate(calendar.month_name) if name}
@@ -35,6 +35,18 @@ def slug(name: str) -> str:
     A name without any gives its digest. "Crohn's disease" -> "crohn-s-disease".
     """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or digest(name)
+
+
+def publication(*, pmid: str | None = None, doi: str | None = None, citation: str | None = None) -> NamedNode:
+    """The IRI of a publication by the first of PMID, DOI and citation text that is known.
+
+    Every source names publications by this, so that what two sources say of one article meets.
+    """
+    if pmid:
+        return mint("publication", f"pmid-{pmid}")
+    if doi:
+        return mint("publication", f"doi-{doi.lower()}")
+    return mint("publication", digest(citation or ""))
 
 
 def string(text: str) -> Literal:
