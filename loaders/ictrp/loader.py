@@ -309,17 +309,16 @@ def _regimen(record: Record, graph: Graph, regimen: NamedNode, number: int, text
     yield graph.quad(regimen, RDF.type, STROMA.InterventionRegimen)
     yield graph.quad(regimen, RDFS.label, string(text.strip(" ;")))
     found = [
-        (name, ingredient, match)
-        for name, ingredient, match in (
-            ("msc", STROMA.CellMesenchymalStem, _MSC.search(text)),
-            ("vesicle", STROMA.CellExtracellularVesicle, _VESICLE.search(text)),
+        (name, kind, ingredient, match)
+        for name, kind, ingredient, match in (
+            ("msc", STROMA.CellTherapyProduct, STROMA.CellMesenchymalStem, _MSC.search(text)),
+            ("vesicle", STROMA.CellFreeProduct, STROMA.CellExtracellularVesicle, _VESICLE.search(text)),
         )
         if match is not None
     ]
-    for name, ingredient, match in found:
+    for name, kind, ingredient, match in found:
         product = mint("product", record.id, number, name)
-        if name == "msc":
-            yield graph.quad(product, RDF.type, STROMA.CellTherapyProduct)
+        yield graph.quad(product, RDF.type, kind)
         yield graph.quad(product, RDFS.label, string(match[0]))
         yield graph.quad(product, _HAS_ACTIVE_INGREDIENT, ingredient)
         rule = _Rule(record, graph, f"{number}-{name}", "Intervention")
