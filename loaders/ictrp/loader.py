@@ -250,8 +250,9 @@ def _conditions(record: Record, graph: Graph, trial: NamedNode) -> Iterator[Quad
 
 def _outcomes(record: Record, graph: Graph, trial: NamedNode) -> Iterator[Quad]:
     labels = [piece.strip() for piece in (_clean(record.text("Primary_outcome")) or "").split(";")]
+    stated = [label for label in labels if not words.is_nothing(label)]
     # The export prints one measure as often as it has time frames, but not the time frames.
-    for number, label in enumerate(dict.fromkeys(filter(None, labels)), start=1):
+    for number, label in enumerate(dict.fromkeys(stated), start=1):
         outcome = mint("outcome", record.id, "primary", number)
         yield graph.quad(trial, STROMA.hasPlannedOutcome, outcome)
         yield graph.quad(outcome, RDF.type, STROMA.PlannedOutcome)
