@@ -1,0 +1,610 @@
+"""What follows from the ontology and the facts, each inference in a graph named after the rule that gave it.
+
+Hides pyelk, the materialisation of individuals, and the store the rules run in. The everyday path: no Java.
+
+pyelk classifies the axioms; individuals are realised here. pyelk could realise them too, but took 13.5 s
+to read and 4.6 s to realise 11,100 individuals, growing faster than their number (2026-11-22).
+The two steps lose nothing: without inverses, nominals and ranges, which the reader of axioms sets aside as
+beyond EL, what is above a class never depends on an individual, so individuals need only the hierarchy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyoxigraph import BlankNode, Literal, NamedNode, Quad, QueryTriples, Store
+from rdflib import URIRef
+from rdflib.plugins.sparql import prepareQuery
+
+from kg.axioms import NOTHING, THING, VOCABULARY, And, Chain, Hierarchy, Some, read_axioms, text
+from kg.errors import OntologyError
+from kg.ontology import Ontology
+from kg.terms import OBO, OWL, RDF, RDFS, STROMA, compress, digest, mint
+
+CLAIMS_DERIVED = mint("graph", "claims-derived")
+METADATA = mint("graph", "metadata")
+
+# Relations that textbooks state between classes. Of our own, those that data state between classes join
+# them; `administers` between two classes would answer questions about regimens with a class.
+_TEXTBOOK = (
+    OBO("BFO_0000050"),  # part of
+    OBO("BFO_0000051"),  # has part
+    OBO("RO_0000056"),  # participates in
+    OBO("RO_0000057"),  # has participant
+    OBO("RO_0000087"),  # has role
+    OBO("RO_0002215"),  # capable of
+    OBO("RO_0002304"),  # causally upstream of, positive effect
+    OBO("RO_0002305"),  # causally upstream of, negative effect
+    OBO("RO_0002411"),  # causally upstream of
+)
+_UPPER = OBO("BFO_").value
+_CLAIM_WORDS = frozenset(
+    {
+        STROMA.asserts,
+        STROMA.modality,
+        STROMA.polarity,
+        STROMA.propositionSubject,
+        STROMA.propositionPredicate,
+        STROMA.propositionObject,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Inferences:
+    """What the build adds: inferred quads, derived axioms and their description, in a fixed order."""
+
+    quads: tuple[Quad, ...]
+    counts: Mapping[str, int]  # rule -> quads in its graph
+    seconds: Mapping[str, float]  # step -> wall clock
+    beyond_el: tuple[str, ...]  # axioms only the referee (HermiT) reads
+
+
+def infer(ontology: Ontology, quads: Iterable[Quad], rules: Path) -> Inferences:
+    """Everything entailed and not asserted: subclasses, types, class relations, edges, and rules' results.
+
+    `quads` are all sources' quads, read once; `rules` a folder of CONSTRUCT rules `<name>.rq`, run after the
+    reasoner, in the order of their names, each seeing the results of those before it. Raises OntologyError
+    for an unsatisfiable class or an inconsistent individual, with the statements it follows from.
+    """
+    clock = _Clock()
+    constructs = [_Rule.read(path) for path in sorted(rules.glob("*.rq"))]
+    data = _Data(ontology, constructs)
+    for quad in quads:
+        data.take(quad)
+    clock.lap("read")
+
+    derived = claims_derived(ontology, data.claims)
+    hierarchy = Hierarchy(read_axioms([*ontology.quads, *data.axioms, *derived]))
+    unsatisfiable = hierarchy.classify()
+    clock.lap("classify")
+    if unsatisfiable:
+        model = _Model(hierarchy, hierarchy.told(), explaining=True)
+        model.saturate(_Data(ontology, []))
+        raise OntologyError(
+            f"{len(unsatisfiable)} class(es) can have no instance: {_listed(unsatisfiable)}. "
+            f"{model.explain_class(unsatisfiable[0])}. Correct one of these axioms in ontology/modules/"
+        )
+
+    model = _Model(hierarchy, hierarchy.above)
+    model.saturate(data)
+    clock.lap("realise")
+    if model.clashing:
+        explained = _Model(hierarchy, hierarchy.told(), explaining=True)
+        explained.saturate(data)
+        named = [model.individuals[n] for n in sorted(model.clashing)]
+        raise OntologyError(
+            f"{len(named)} thing(s) contradict the ontology: {_listed(named)}. "
+            f"{explained.explain_individual(named[0])}. Correct the source's statement, or the axiom"
+        )
+
+    found: dict[Quad, str] = {}  # inferred quad -> rule
+    descriptions: dict[str, tuple[str, str]] = {}
+    for name, label, axiom, triple in _results(model, hierarchy, data):
+        found[Quad(*triple, mint("graph", "inferred", name))] = name
+        descriptions[name] = (label, axiom)
+    clock.lap("write")
+    for name, label, axiom, triple in _construct(constructs, [*data.for_rules, *found, *derived]):
+        found[Quad(*triple, mint("graph", "inferred", name))] = name
+        descriptions[name] = (label, axiom)
+    clock.lap("rules")
+
+    ordered = [
+        quad for quad, _ in sorted(found.items(), key=lambda pair: (pair[1], *map(str, pair[0].triple)))
+    ]
+    clock.lap("sort")
+    return Inferences(
+        (*ordered, *derived, *_describe(descriptions)),
+        dict(sorted(Counter(found.values()).items())),
+        clock.laps,
+        hierarchy.axioms.beyond_el,
+    )
+
+
+def claims_derived(ontology: Ontology, quads: Iterable[Quad]) -> tuple[Quad, ...]:
+    """The axioms *every X p some Y* that accepted claims give, each annotated with its claims.
+
+    A claim is accepted here when it is asserted (not hedged, not recommended) and its proposition positive;
+    a proposition is about classes when subject and object are declared classes, its predicate an object
+    property.
+    """
+    asserted: set[NamedNode] = set()
+    claims: dict[NamedNode, list[NamedNode]] = {}
+    says: dict[NamedNode, dict[NamedNode, NamedNode]] = {}
+    for q in quads:
+        if q.predicate not in _CLAIM_WORDS or not isinstance(q.subject, NamedNode):
+            continue
+        if not isinstance(q.object, NamedNode):
+            continue
+        if q.predicate == STROMA.asserts:
+            claims.setdefault(q.object, []).append(q.subject)
+        elif q.predicate == STROMA.modality:
+            if q.object == STROMA.ModalityAsserted:
+                asserted.add(q.subject)
+        else:
+            says.setdefault(q.subject, {})[q.predicate] = q.object
+    found: list[Quad] = []
+    for proposition, words in sorted(says.items(), key=lambda pair: pair[0].value):
+        accepted = sorted({c for c in claims.get(proposition, ()) if c in asserted}, key=lambda c: c.value)
+        edge = [words.get(STROMA(f"proposition{part}")) for part in ("Subject", "Predicate", "Object")]
+        if (
+            accepted
+            and words.get(STROMA.polarity) == STROMA.PolarityPositive
+            and edge[0] in ontology.classes
+            and edge[1] in ontology.object_properties
+            and edge[2] in ontology.classes
+        ):
+            found += _axiom(edge[0], edge[1], edge[2], accepted)
+    return tuple(found)
+
+
+def _axiom(
+    sub: NamedNode, relation: NamedNode, sup: NamedNode, claims: Iterable[NamedNode]
+) -> Iterator[Quad]:
+    key = digest(sub.value, relation.value, sup.value)
+    restriction, axiom = BlankNode(f"claims-some-{key}"), BlankNode(f"claims-axiom-{key}")
+    g = CLAIMS_DERIVED
+    yield Quad(sub, RDFS.subClassOf, restriction, g)
+    yield Quad(restriction, RDF.type, OWL.Restriction, g)
+    yield Quad(restriction, OWL.onProperty, relation, g)
+    yield Quad(restriction, OWL.someValuesFrom, sup, g)
+    yield Quad(axiom, RDF.type, OWL.Axiom, g)
+    yield Quad(axiom, OWL.annotatedSource, sub, g)
+    yield Quad(axiom, OWL.annotatedProperty, RDFS.subClassOf, g)
+    yield Quad(axiom, OWL.annotatedTarget, restriction, g)
+    for claim in claims:
+        yield Quad(axiom, STROMA.derivedFromClaim, claim, g)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.laps[step], self._last = now - self._last, now
+
+
+class _Data:
+    """What reasoning keeps of the quads: facts, class edges, claims, axioms, and the rules' matter."""
+
+    def __init__(self, ontology: Ontology, rules: Iterable[_Rule]) -> None:
+        self.ontology = ontology
+        self.types: dict[tuple[NamedNode, NamedNode], None] = {}
+        self.edges: dict[tuple[NamedNode, NamedNode, NamedNode], None] = {}
+        self.class_edges: set[tuple[NamedNode, NamedNode, NamedNode]] = set()
+        self.claims: list[Quad] = []
+        self.axioms: list[Quad] = []
+        self.for_rules: list[Quad] = []
+        predicates = [rule.predicates for rule in rules]
+        self._everything = None in predicates
+        self._wanted = frozenset(p for some in predicates if some is not None for p in some)
+        for q in ontology.quads:  # exemplars and vocabulary individuals are facts too
+            self.take(q, definition=True)
+
+    def take(self, q: Quad, definition: bool = False) -> None:
+        s, p, o = q.subject, q.predicate, q.object
+        if self._everything or p in self._wanted:
+            self.for_rules.append(q)
+        if p in _CLAIM_WORDS:
+            self.claims.append(q)
+        if not isinstance(s, NamedNode) or not isinstance(o, NamedNode):
+            if p in VOCABULARY and not definition:
+                self.axioms.append(q)
+            return
+        if self.ontology.is_fact(q):
+            if p == RDF.type:
+                self.types[s, o] = None
+            else:
+                self.edges[s, p, o] = None
+        elif p in VOCABULARY:
+            if not definition:
+                self.axioms.append(q)
+            if p == RDFS.subClassOf:
+                self.class_edges.add((s, p, o))
+        elif p in self.ontology.object_properties:
+            self.class_edges.add((s, p, o))
+
+
+# ---------------------------------------------------------------- the model
+
+
+class _Model:
+    """The smallest model of axioms and facts: individuals, and one element for each class expression.
+
+    `types[n]` are the numbers of the expressions element n belongs to; `out[n][p]` are its p-successors.
+    An expression *p some C* of an element gives it the element of C as successor, and an edge to an element
+    of C gives it that expression; chains and sub-properties add edges, until nothing is new.
+    """
+
+    def __init__(self, hierarchy: Hierarchy, above: list[tuple[int, ...]], explaining: bool = False) -> None:
+        self.hierarchy = hierarchy
+        self.above = above
+        self.individuals: list[NamedNode] = []
+        self.index: dict[NamedNode, int] = {}
+        self.types: list[set[int]] = []
+        self.out: list[dict[NamedNode, set[int]]] = []
+        self.into: list[dict[NamedNode, set[int]]] = []
+        self.classes: dict[int, int] = {}  # expression -> its element
+        self.clashing: set[int] = set()
+        self.why_edge: dict[tuple[int, NamedNode, int], set[str]] = {}  # edge of individuals -> rules
+        self.reasons: dict[tuple[object, ...], tuple[tuple[object, ...], ...]] | None = (
+            {} if explaining else None
+        )
+        self._todo: list[tuple[int, int, bool]] = []
+        self._edges: list[tuple[int, NamedNode, int]] = []
+        self._index_axioms()
+
+    def _index_axioms(self) -> None:
+        axioms = self.hierarchy.axioms
+        number = self.hierarchy.number
+        self.conjunctions: dict[int, list[tuple[int, frozenset[int]]]] = {}
+        self.some: dict[int, dict[NamedNode, int]] = {}  # filler -> property -> expression
+        self.successor: dict[int, tuple[NamedNode, int]] = {}
+        self.wanted: dict[NamedNode, set[int]] = {}  # property -> fillers that matter
+        for expression, n in number.items():
+            if isinstance(expression, And):
+                parts = frozenset(number[part] for part in expression.parts)
+                for part in parts:
+                    self.conjunctions.setdefault(part, []).append((n, parts))
+            elif isinstance(expression, Some):
+                filler = number[expression.filler]
+                self.some.setdefault(filler, {})[expression.property] = n
+                self.successor[n] = (expression.property, filler)
+                self.wanted.setdefault(expression.property, set()).add(filler)
+        self.wider: dict[NamedNode, list[tuple[NamedNode, str]]] = {}
+        self.starting: dict[NamedNode, list[Chain]] = {}
+        self.ending: dict[NamedNode, list[Chain]] = {}
+        for sub, sup in axioms.subproperties:
+            self.wider.setdefault(sub, []).append((sup, _rule_of(sub, sup)))
+        for chain in axioms.chains:
+            self.starting.setdefault(chain.first, []).append(chain)
+            self.ending.setdefault(chain.second, []).append(chain)
+        self.chain_rule = {chain: _rule_of(chain) for chain in axioms.chains}
+
+    def saturate(self, data: _Data) -> None:
+        """Fill the model from the facts."""
+        number = self.hierarchy.number
+        for s, _ in data.types:
+            self._individual(s)
+        for s, _, o in data.edges:
+            self._individual(s)
+            self._individual(o)
+        self.asserted_edges = {(self.index[s], p, self.index[o]) for s, p, o in data.edges}
+        for name, n in number.items():  # every named class has its element, to read relations off
+            if isinstance(name, NamedNode) and n > 1:
+                self._element(n)
+        for s, c in data.types:
+            if c in number:
+                self._type(self.index[s], number[c], (), False)
+        for s, p, o in data.edges:
+            self._edge(self.index[s], p, self.index[o], (), None)
+        while self._todo or self._edges:
+            if self._todo:
+                self._spread_type(*self._todo.pop())
+            else:
+                self._spread_edge(*self._edges.pop())
+
+    def _individual(self, name: NamedNode) -> None:
+        if name not in self.index:
+            self.index[name] = len(self.individuals)
+            self.individuals.append(name)
+            self._new()
+
+    def _new(self) -> int:
+        n = len(self.types)
+        self.types.append(set())
+        self.out.append({})
+        self.into.append({})
+        self._type(n, 0, (), False)
+        return n
+
+    def _element(self, expression: int) -> int:
+        if expression not in self.classes:
+            self.classes[expression] = self._new()
+            self._type(self.classes[expression], expression, (), False)
+        return self.classes[expression]
+
+    def _type(
+        self, n: int, expression: int, because: tuple[tuple[object, ...], ...], witnessed: bool
+    ) -> None:
+        if expression not in self.types[n]:
+            self.types[n].add(expression)
+            if self.reasons is not None:
+                self.reasons[n, expression] = because
+            self._todo.append((n, expression, witnessed))
+
+    def _edge(
+        self, n: int, p: NamedNode, m: int, because: tuple[tuple[object, ...], ...], rule: str | None
+    ) -> None:
+        successors = self.out[n].setdefault(p, set())
+        if m not in successors:
+            successors.add(m)
+            self.into[m].setdefault(p, set()).add(n)
+            if self.reasons is not None:
+                self.reasons[n, p, m] = because
+            self._edges.append((n, p, m))
+        if rule is not None and n < len(self.individuals) and m < len(self.individuals):
+            self.why_edge.setdefault((n, p, m), set()).add(rule)
+
+    def _spread_type(self, n: int, expression: int, witnessed: bool) -> None:
+        mine = self.types[n]
+        here = ((n, expression),)
+        for wider in self.above[expression]:
+            if wider not in mine:
+                self._type(n, wider, here, False)
+        for whole, parts in self.conjunctions.get(expression, ()):
+            if whole not in mine and parts <= mine:
+                self._type(n, whole, tuple((n, part) for part in sorted(parts)), False)
+        if expression in self.successor and not witnessed:
+            p, filler = self.successor[expression]
+            self._edge(n, p, self._element(filler), here, None)
+        wholes = self.some.get(expression)
+        for p, predecessors in self.into[n].items() if wholes or expression == 1 else ():
+            if wholes and p in wholes:
+                for k in predecessors:
+                    self._type(k, wholes[p], ((k, p, n), (n, expression)), True)
+            if expression == 1:
+                for k in predecessors:
+                    self._type(k, 1, ((k, p, n), (n, 1)), False)
+        if expression == 1 and n < len(self.individuals):
+            self.clashing.add(n)
+
+    def _spread_edge(self, n: int, p: NamedNode, m: int) -> None:
+        here = ((n, p, m),)
+        theirs = self.types[m]
+        for filler in self.wanted.get(p, frozenset()) & theirs:
+            self._type(n, self.some[filler][p], (*here, (m, filler)), True)
+        if 1 in theirs:
+            self._type(n, 1, (*here, (m, 1)), False)
+        for wider, rule in self.wider.get(p, ()):
+            self._edge(n, wider, m, here, rule)
+        for chain in self.starting.get(p, ()):
+            for end in tuple(self.out[m].get(chain.second, ())):
+                self._edge(n, chain.result, end, (*here, (m, chain.second, end)), self.chain_rule[chain])
+        for chain in self.ending.get(p, ()):
+            for start in tuple(self.into[n].get(chain.first, ())):
+                self._edge(start, chain.result, m, ((start, chain.first, n), *here), self.chain_rule[chain])
+
+    # ------------------------------------------------------------ explanation
+
+    def explain_individual(self, name: NamedNode) -> str:
+        """The asserted statements and the classes that make an individual impossible."""
+        return self._explain(self.index[name])
+
+    def explain_class(self, name: NamedNode) -> str:
+        """The axioms that make a class impossible."""
+        return self._explain(self.classes[self.hierarchy.number[name]])
+
+    def _explain(self, n: int) -> str:
+        assert self.reasons is not None
+        axioms = {
+            (self.hierarchy.number[a], self.hierarchy.number[b]) for a, b in self.hierarchy.axioms.subclasses
+        }
+        steps: dict[str, None] = {}
+        seen: set[tuple[object, ...]] = set()
+        todo: list[tuple[object, ...]] = [(n, 1)]
+        while todo:
+            fact = todo.pop(0)
+            if fact in seen:
+                continue
+            seen.add(fact)
+            because = self.reasons.get(fact, ())
+            if not because and self._is_stated(fact):
+                steps[self._said(fact)] = None
+            if len(fact) == 2 and len(because) == 1 and len(because[0]) == 2 and fact[0] == because[0][0]:
+                lower, upper = because[0][1], fact[1]
+                if lower in self.hierarchy.clashes and upper == 1:
+                    steps[f"nothing is {self._said_class(lower)}"] = None
+                elif (lower, upper) in axioms:
+                    steps[f"every {self._said_class(lower)} is {self._said_class(upper)}"] = None
+            todo += because
+        return f"It follows from: {'; '.join([*steps][:25])}"
+
+    def _is_stated(self, fact: tuple[object, ...]) -> bool:
+        return fact[1] != 0 and isinstance(fact[0], int) and fact[0] < len(self.individuals)
+
+    def _said(self, fact: tuple[object, ...]) -> str:
+        if len(fact) == 2:
+            return f"{self._name(fact[0])} a {self._said_class(fact[1])}"
+        return f"{self._name(fact[0])} {compress(str(getattr(fact[1], 'value', '')))} {self._name(fact[2])}"
+
+    def _said_class(self, expression: object) -> str:
+        assert isinstance(expression, int)
+        return text(self.hierarchy.expressions[expression])
+
+    def _name(self, n: object) -> str:
+        assert isinstance(n, int)
+        return compress(self.individuals[n].value) if n < len(self.individuals) else "some"
+
+
+def _rule_of(*axiom: Chain | NamedNode) -> str:
+    """The name of a property axiom's rule: `chain-hasArm-hasIntervention-testsIntervention`."""
+    first = axiom[0]
+    if isinstance(first, Chain):
+        if first.first == first.second == first.result:
+            return f"transitive-{_local(first.result)}"
+        return f"chain-{_local(first.first)}-{_local(first.second)}-{_local(first.result)}"
+    return f"subproperty-{'-'.join(_local(p) for p in axiom if isinstance(p, NamedNode))}"
+
+
+def _local(term: NamedNode) -> str:
+    prefix, _, name = compress(term.value).rpartition(":")
+    return name if prefix == "stroma" else f"{prefix}_{name}"
+
+
+# ---------------------------------------------------------------- results
+
+_Triple = tuple[NamedNode, NamedNode, NamedNode | Literal]
+_Result = tuple[str, str, str, _Triple]  # rule, label, axiom, triple
+_SUBCLASS = (
+    "Subclasses the EL reasoner found",
+    "OWL 2 EL classification of graph:ontology and graph:claims-derived",
+)
+_TYPE = ("Types the EL reasoner found", "OWL 2 EL realisation of the individuals")
+_RELATION = ("Relations between classes", "an entailed axiom: every X ... some Y")
+
+
+def _results(model: _Model, hierarchy: Hierarchy, data: _Data) -> Iterator[_Result]:
+    named = {
+        n: e
+        for n, e in enumerate(hierarchy.expressions)
+        if isinstance(e, NamedNode) and e not in (THING, NOTHING)
+    }
+    for n, lower in named.items():
+        for m in hierarchy.above[n]:
+            if m != n and m in named and (lower, RDFS.subClassOf, named[m]) not in data.class_edges:
+                yield ("subclass", *_SUBCLASS, (lower, RDFS.subClassOf, named[m]))
+    for n, individual in enumerate(model.individuals):
+        for m in sorted(model.types[n]):
+            if m in named and (individual, named[m]) not in data.types:
+                yield ("type", *_TYPE, (individual, RDF.type, named[m]))
+    relations = _class_relations(data, hierarchy)
+    for n, lower in named.items():
+        for p, successors in model.out[model.classes[n]].items():
+            if p in relations:
+                fillers = {m for successor in successors for m in model.types[successor] if m in named}
+                for m in sorted(fillers):
+                    # "part of some material entity" is true and says nothing
+                    upper = named[m].value.startswith(_UPPER)
+                    if not upper and (lower, p, named[m]) not in data.class_edges:
+                        yield ("relation", *_RELATION, (lower, p, named[m]))
+    texts = _axiom_texts(hierarchy)
+    for edge in model.why_edge.keys() - model.asserted_edges:
+        n, p, m = edge
+        for rule in model.why_edge[edge]:
+            yield (rule, *texts[rule], (model.individuals[n], p, model.individuals[m]))
+
+
+def _class_relations(data: _Data, hierarchy: Hierarchy) -> set[NamedNode]:
+    """The properties whose edges between classes are read off: textbook ones, stated ones, and wider ones."""
+    found = {*_TEXTBOOK, *(p for _, p, _ in data.class_edges if p != RDFS.subClassOf)}
+    todo = list(found)
+    while todo:
+        p = todo.pop()
+        wider = {sup for sub, sup in hierarchy.axioms.subproperties if sub == p} - found
+        found |= wider
+        todo += wider
+    return found
+
+
+def _axiom_texts(hierarchy: Hierarchy) -> dict[str, tuple[str, str]]:
+    texts: dict[str, tuple[str, str]] = {}
+    for sub, sup in hierarchy.axioms.subproperties:
+        said = f"{compress(sub.value)} -> {compress(sup.value)}"
+        texts[_rule_of(sub, sup)] = (f"Sub-property: {said}", said)
+    for c in hierarchy.axioms.chains:
+        said = f"{compress(c.first.value)} o {compress(c.second.value)} -> {compress(c.result.value)}"
+        kind = "Transitive property" if c.first == c.second == c.result else "Property chain"
+        texts[_rule_of(c)] = (f"{kind}: {said}", said)
+    return texts
+
+
+def _listed(names: list[NamedNode]) -> str:
+    shown = ", ".join(compress(name.value) for name in names[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+
+
+def _describe(descriptions: Mapping[str, tuple[str, str]]) -> Iterator[Quad]:
+    for name, (label, axiom) in sorted(descriptions.items()):
+        graph = mint("graph", "inferred", name)
+        yield Quad(graph, RDF.type, STROMA.InferenceRule, METADATA)
+        yield Quad(graph, RDFS.label, Literal(label, language="en"), METADATA)
+        yield Quad(graph, STROMA.fromAxiom, Literal(axiom), METADATA)
+
+
+# ---------------------------------------------------------------- rules
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A CONSTRUCT query of `ontology/rules/`; `predicates` it reads or writes, None when it may read any."""
+
+    path: Path
+    query: str
+    summary: str
+    predicates: frozenset[NamedNode] | None
+
+    @staticmethod
+    def read(path: Path) -> _Rule:
+        query = path.read_text(encoding="utf-8")
+        summary = next(
+            (
+                line[2:].partition(":")[2].strip()
+                for line in query.splitlines()
+                if line.startswith("#+ summary:")
+            ),
+            "",
+        )
+        if not summary:
+            raise OntologyError(f"{path.name}: says not what it adds; begin it with a line `#+ summary: ...`")
+        try:
+            predicates: set[NamedNode] = set()
+            for triple in _triples(prepareQuery(query).algebra):
+                if not isinstance(triple[1], URIRef):  # a variable or a path
+                    return _Rule(path, query, summary, None)
+                predicates.add(NamedNode(str(triple[1])))
+        except Exception as problem:  # rdflib raises its parser's own, without a common base
+            raise OntologyError(f"{path.name}: does not parse: {problem}. Mend {path}") from problem
+        return _Rule(path, query, summary, frozenset(predicates))
+
+
+def _triples(algebra: object) -> Iterator[tuple[object, ...]]:
+    """The triple patterns of a query, wherever they stand in its algebra."""
+    if isinstance(algebra, Mapping):
+        for key, part in algebra.items():
+            if key in ("triples", "template") and part:
+                yield from part
+            else:
+                yield from _triples(part)
+    elif isinstance(algebra, list):
+        for part in algebra:
+            yield from _triples(part)
+
+
+def _construct(rules: list[_Rule], quads: list[Quad]) -> Iterator[_Result]:
+    """What the rules add to some quads, rule after rule."""
+    if not rules:
+        return
+    store = Store()
+    store.bulk_extend(quads)
+    for rule in rules:
+        fresh: list[Quad] = []
+        try:
+            answer = store.query(rule.query, use_default_graph_as_union=True)
+        except SyntaxError as problem:
+            raise OntologyError(f"{rule.path.name}: does not parse: {problem}. Mend {rule.path}") from problem
+        if not isinstance(answer, QueryTriples):
+            raise OntologyError(f"{rule.path.name}: is no CONSTRUCT; a rule builds triples")
+        for s, p, o in sorted(answer, key=str):
+            if not isinstance(s, NamedNode) or not isinstance(o, NamedNode | Literal):
+                raise OntologyError(f"{rule.path.name}: makes a blank node; every node of ours has an IRI")
+            if next(store.quads_for_pattern(s, p, o, None), None) is None:
+                fresh.append(Quad(s, p, o, CLAIMS_DERIVED))
+                yield (rule.path.stem, rule.summary, f"ontology/rules/{rule.path.name}", (s, p, o))
+        store.extend(fresh)
