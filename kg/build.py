@@ -1,0 +1,277 @@
+"""The build flow: sources -> quads -> checks -> inferences -> a snapshot, verified and published.
+
+Hides the order of the steps, what stands on disk between them, and when there is nothing to do. A source that
+fails, a shape that is broken, a full disk or a kill leaves the published snapshot as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+from pyoxigraph import NamedNode, Quad, RdfFormat, parse
+
+from kg import ontology as ontologies
+from kg import reasoning, validation
+from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
+from kg.ontology import Ontology
+from kg.parts import Part, SourceInfo
+from kg.report import METADATA, Progress, Quiet, Report, SourceReport, metadata
+from kg.settings import Settings
+from kg.snapshot import (
+    Snapshot,
+    draft,
+    line_of,
+    open_snapshot,
+    publish,
+    snapshots,
+    sort_quads,
+    write_snapshot,
+)
+from kg.terms import RDF, ROOT, compress, expand
+from loaders.catalog import find_sources, load
+from loaders.record import reason_to_ignore
+
+# Which files of a folder of real records (`--data-dir`) each loader reads.
+DATA_FILES = {
+    "clinicaltrials": tuple(f"clinicaltrials/**/*{suffix}" for suffix in (".json", ".jsonl", ".jsonl.gz")),
+    "ictrp": ("ictrp/*.xml",),
+    "publications": ("publications/ctgov_references*.tsv", "publications/*_corrections.csv"),
+    "obo": tuple(f"ontologies/*{suffix}" for suffix in (".obo", ".obo.gz", ".owl", ".ttl")),
+}
+# A new version of one of these may give other quads from the same files.
+_PACKAGES = ("pyoxigraph", "rdflib", "pyelk-reasoner", "shacl", "obonet", "py-horned-owl")
+_CHUNK = 5_000  # quads between two reports of progress
+
+
+def build(
+    settings: Settings,
+    *,
+    sources: Mapping[str, Sequence[Path]] | None = None,
+    not_loaded: Sequence[Path] = (),
+    version: str | None = None,
+    progress: Progress | None = None,
+) -> Snapshot:
+    """Build the graph from every source's embedded data and publish it; returns the published snapshot.
+
+    `sources` adds files to a source's embedded data; `not_loaded` are files to name in the report as read by
+    no loader; `version` is a date, by default the newest among sources and ontology. Where the inputs and the
+    code are those of a snapshot we have, that one is published and nothing is built.
+    Raises SourceError, BuildError (counts, terms, shapes, ontology, disk) or UsageError: nothing changed.
+    """
+    progress = progress or Quiet()
+    infos = find_sources()
+    extra = _checked(sources or {}, infos)
+    fingerprint = _fingerprint(settings.root, extra, version)
+    if (same := _built_before(settings.var, fingerprint)) is not None:
+        publish(same, settings.var)
+        progress.note(f"unchanged: {same.name} is up to date")
+        return same
+
+    ontology = ontologies.read(settings.root / "ontology")
+    version = version or _newest_date([*(info.version for info in infos.values()), ontology.version])
+    report = Report(fingerprint, version, not_loaded=[path.name for path in not_loaded])
+    with draft(settings.var) as work:
+        loaded: list[tuple[SourceInfo, SourceReport]] = []
+        files: list[Path] = []
+        for name, info in infos.items():
+            with report.step(f"load {name}", progress):
+                file, told = _load(info, extra.get(name, ()), work, ontology, progress)
+            loaded.append((info, told))
+            files.append(file)
+        report.sources = [told for _, told in loaded]
+
+        with report.step("check shapes", progress):
+            _check_shapes(files, ontology, settings.root / "ontology" / "shapes", report)
+
+        with report.step("infer", progress):
+            inferences = reasoning.infer(ontology, _read(files), settings.root / "ontology" / "rules")
+            report.inferences = dict(inferences.counts)
+            report.inferring = {name: round(took, 3) for name, took in inferences.seconds.items()}
+
+        with report.step("describe", progress):
+            added = [*ontology.quads, *inferences.quads]
+            graphs = {info.graph.value: told.quads for info, told in loaded}
+            graphs |= Counter(
+                quad.graph_name.value for quad in added if isinstance(quad.graph_name, NamedNode)
+            )
+            described = metadata(version, loaded, graphs)
+            graphs[METADATA.value] = graphs.get(METADATA.value, 0) + len(described)
+            report.graphs = {compress(graph): count for graph, count in sorted(graphs.items())}
+
+        with report.step("write", progress):
+            snapshot = write_snapshot(
+                chain(_lines(files), added, described),
+                settings.var,
+                version=version,
+                sources=[told.summary() for told in report.sources],
+                reports={"report.json": report.json(), "report.md": report.markdown()},
+            )
+    publish(snapshot, settings.var)
+    progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
+    return snapshot
+
+
+# ------------------------------------------------------------------------------------ nothing to do
+
+
+def _fingerprint(root: Path, extra: Mapping[str, Sequence[Path]], version: str | None) -> str:
+    """A hash of all that the snapshot's content depends on."""
+    seen = hashlib.sha256(f"{version} {sys.version_info[:2]}".encode())
+    for package in _PACKAGES:
+        seen.update(f"{package} {importlib.metadata.version(package)}".encode())
+    ours = chain((ROOT / "kg").glob("*.py"), (ROOT / "loaders").rglob("*"), (root / "ontology").rglob("*"))
+    for path in sorted(path for path in ours if path.is_file() and path.suffix != ".pyc"):
+        seen.update(f"{path.parent.name}/{path.name} {_sha256(path)}".encode())
+    for name, files in sorted(extra.items()):
+        for path in files:
+            seen.update(f"{name} {path.name} {_sha256(path)}".encode())
+    return seen.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _built_before(var: Path, fingerprint: str) -> Snapshot | None:
+    for snapshot in snapshots(var):
+        if snapshot.report.get("fingerprint") == fingerprint:
+            try:
+                return open_snapshot(snapshot.folder, verify=True)
+            except SnapshotError:
+                continue
+    return None
+
+
+def _newest_date(versions: Sequence[str]) -> str:
+    dates = [version for version in versions if re.fullmatch(r"\d{4}-\d{2}-\d{2}", version)]
+    if not dates:
+        raise UsageError(
+            "no source and no ontology has a date as version; give one: kg build --version 2026-11-22"
+        )
+    return max(dates)
+
+
+# ------------------------------------------------------------------------------------------ loading
+
+
+def files_of(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
+    """The files of a folder of real records by the source that reads them, and those no loader reads.
+
+    Raises UsageError for a folder without any file a loader knows.
+    """
+    found = {
+        name: sorted({path for pattern in patterns for path in folder.glob(pattern)})
+        for name, patterns in DATA_FILES.items()
+    }
+    known = {path for paths in found.values() for path in paths}
+    if not known:
+        raise UsageError(
+            f"{folder}: holds no file that a loader knows by its place; name it: --source ictrp=export.xml"
+        )
+    rest = sorted(path for path in folder.rglob("*") if path.is_file() and path not in known)
+    return {name: paths for name, paths in found.items() if paths}, rest
+
+
+def _checked(sources: Mapping[str, Sequence[Path]], infos: Mapping[str, SourceInfo]) -> dict[str, list[Path]]:
+    for name, files in sources.items():
+        if name not in infos:
+            raise UsageError(f"no source is called {name!r}; there are: {', '.join(infos)}")
+        for path in files:
+            if not path.is_file():
+                raise UsageError(f"{path}: there is no such file; it was given for source {name}")
+    # Sorted: the order in which files are named must not matter.
+    return {
+        name: sorted(set(files), key=lambda path: (path.name, str(path))) for name, files in sources.items()
+    }
+
+
+def _load(
+    info: SourceInfo, extra: Sequence[Path], work: Path, ontology: Ontology, progress: Progress
+) -> tuple[Path, SourceReport]:
+    """One source's quads, sorted, in a file; and what became of its fields."""
+    started = time.perf_counter()
+    parts = [load(info.name), *([load(info.name, extra)] if extra else [])]
+    file = work / f"{info.name}.nq"
+    told = SourceReport(info.name, info.title, info.version, info.licence)
+    told.quads = sort_quads(chain.from_iterable(_counted(part, progress) for part in parts), file)
+    for part in parts:
+        told.add(part, reason_to_ignore)
+    try:
+        ontology.require_declared(_read([file]))
+    except OntologyError as problem:
+        raise OntologyError(f"source {info.name}: {problem}") from problem
+    told.seconds = round(time.perf_counter() - started, 3)
+    return file, told
+
+
+def _counted(part: Part, progress: Progress) -> Iterator[Quad]:
+    """A part's quads as they come; at their end, its numbers against what `source.toml` expects."""
+    expected = part.source.expected
+    wanted = {expand(curie): curie for curie in expected.counts} if part.embedded else {}
+    instances: dict[object, set[object]] = {term: set() for term in wanted}
+    for number, quad in enumerate(part.quads):
+        if number % _CHUNK == 0:
+            progress.advance(number)
+        if wanted and quad.predicate == RDF.type and quad.object in instances:
+            instances[quad.object].add(quad.subject)
+        yield quad
+    if not part.embedded:
+        return
+    found = [(curie, expected.counts[curie], len(instances[term])) for term, curie in wanted.items()]
+    if expected.records is not None:
+        found.insert(0, ("records", expected.records, part.account.records))
+    wrong = [f"{what}: expected {due}, found {is_}" for what, due, is_ in found if due != is_]
+    if wrong:
+        raise CountMismatch(
+            f"source {part.source.name}: {'; '.join(wrong)}. Where the new numbers are right, "
+            f"write them into [expected] of loaders/{part.source.name}/source.toml"
+        )
+
+
+def _read(files: Sequence[Path]) -> Iterator[Quad]:
+    for file in files:
+        yield from parse(path=file, format=RdfFormat.N_QUADS)
+
+
+def _lines(files: Sequence[Path]) -> Iterator[bytes]:
+    for file in files:
+        with file.open("rb") as lines:
+            yield from lines
+
+
+# ------------------------------------------------------------------------------------------- shapes
+
+
+def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, report: Report) -> None:
+    """All sources together with the ontology against the shapes; only violations stop the build."""
+    together = files[0].with_name("together.nq")
+    with together.open("wb") as target:
+        target.writelines(chain(_lines(files), map(line_of, ontology.quads)))
+    results = validation.validate(together, shapes)
+    together.unlink()
+    broken = [result for result in results if result.severity == "Violation"]
+    report.warnings = [asdict(result) for result in results if result.severity != "Violation"]
+    if broken:
+        shown = "; ".join(f"{_source_of(result.focus, files)}{result}" for result in broken[:5])
+        more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+        raise ShapeViolation(
+            f"{len(broken)} statement(s) break a shape: {shown}{more}. Mend the record or its loader, "
+            f"or the shape in ontology/shapes/"
+        )
+
+
+def _source_of(iri: str, files: Sequence[Path]) -> str:
+    """The sources that state something about a thing, for a message."""
+    start = f"<{iri}> ".encode()
+    names = [file.stem for file in files if any(line.startswith(start) for line in _lines([file]))]
+    return f"source {', '.join(names)}: " if names else ""

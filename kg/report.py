@@ -1,0 +1,265 @@
+"""What a build says about itself: `report.json`, `report.md`, and the quads of `graph:metadata`.
+
+Hides how the report is laid out and which words describe sources and graphs (DCAT, VoID, PROV). The quads
+say nothing that changes from run to run, so that they do not change the hash; times stand in the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from pyoxigraph import Literal, NamedNode, Quad
+
+from kg.parts import Part, SourceInfo
+from kg.terms import DCTERMS, PROV, RDF, RDFS, VOID, XSD, compress, expand, mint
+
+METADATA = mint("graph", "metadata")
+
+# docs/data-model.md, "Graphs"; the graphs of sources carry their source's title.
+_GRAPHS = {
+    "ontology": "The ontology: our modules with the stubs of public terms",
+    "claims-derived": "Axioms generated from accepted claims, each annotated with its claims",
+    "metadata": "Description of the sources, graphs and inference rules",
+}
+
+
+class Progress(Protocol):
+    """Where a build tells how far it is."""
+
+    def step(self, name: str) -> None:
+        """A step begins."""
+
+    def advance(self, count: int) -> None:
+        """So many quads of the step are done."""
+
+    def note(self, message: str) -> None:
+        """Something a person should know at the end."""
+
+
+class Quiet:
+    """Progress that nobody watches."""
+
+    def step(self, name: str) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+
+@dataclass
+class SourceReport:
+    """One source in one build. Field names are dotted paths; `[]` stands for each item of a list."""
+
+    name: str
+    title: str
+    version: str
+    licence: str
+    files: list[dict[str, Any]] = field(default_factory=list)  # name, sha256, bytes, embedded
+    records: int = 0
+    quads: int = 0  # unique, in the source's graph
+    taken: dict[str, int] = field(default_factory=dict)
+    ignored: dict[str, dict[str, Any]] = field(default_factory=dict)  # count, reason
+    unread: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, part: Part, reason: Callable[[str, SourceInfo], str | None]) -> None:
+        """Take over what became of a part's fields, once its quads are exhausted."""
+        for path in part.files:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = path.stat().st_size
+            self.files.append({"name": path.name, "sha256": sha256, "bytes": size, "embedded": part.embedded})
+        account = part.account
+        self.records += account.records
+        for name, count in account.taken.items():
+            self.taken[name] = self.taken.get(name, 0) + count
+        for name, count in account.unread.items():
+            self.unread[name] = self.unread.get(name, 0) + count
+        for name, count in account.ignored.items():
+            entry = self.ignored.setdefault(name, {"count": 0, "reason": reason(name, part.source)})
+            entry["count"] += count
+
+    def summary(self) -> dict[str, Any]:
+        """The few words of it that stand in the snapshot's manifest."""
+        wanted = ("name", "title", "version", "licence", "records", "quads")
+        return {key: value for key, value in asdict(self).items() if key in wanted}
+
+
+@dataclass
+class Report:
+    """A build, as it is told to people (`markdown`) and programs (`json`)."""
+
+    fingerprint: str
+    version: str
+    sources: list[SourceReport] = field(default_factory=list)
+    not_loaded: list[str] = field(default_factory=list)  # files of the data folder that no loader reads
+    steps: list[dict[str, Any]] = field(default_factory=list)  # name, seconds, peak_mb
+    warnings: list[dict[str, str]] = field(default_factory=list)  # SHACL results below a violation
+    inferences: dict[str, int] = field(default_factory=dict)  # rule -> quads
+    inferring: dict[str, float] = field(default_factory=dict)  # step of the reasoner -> seconds
+    graphs: dict[str, int] = field(default_factory=dict)  # CURIE -> quads
+
+    @contextmanager
+    def step(self, name: str, progress: Progress) -> Iterator[None]:
+        """Time one step of the build."""
+        progress.step(name)
+        started = time.perf_counter()
+        yield
+        seconds = round(time.perf_counter() - started, 3)
+        self.steps.append({"name": name, "seconds": seconds, "peak_mb": peak_mb()})
+
+    def json(self) -> str:
+        """The report for programs."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    def markdown(self) -> str:
+        """The report for people."""
+        return "\n".join(_markdown(self)) + "\n"
+
+
+def peak_mb() -> int:
+    """The most memory this process has used so far, in MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used // (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def _markdown(report: Report) -> Iterator[str]:
+    yield f"# Build {report.version}"
+    yield ""
+    yield from _table(
+        ("source", "version", "records", "quads", "taken", "ignored", "unread", "seconds"),
+        [
+            (
+                source.name,
+                source.version,
+                source.records,
+                source.quads,
+                sum(source.taken.values()),
+                sum(entry["count"] for entry in source.ignored.values()),
+                sum(source.unread.values()),
+                source.seconds,
+            )
+            for source in report.sources
+        ],
+    )
+    yield "Taken, ignored and unread count filled fields over all records."
+    yield ""
+    if report.not_loaded:
+        yield f"Files no loader reads: {', '.join(report.not_loaded)}."
+        yield ""
+    yield "## Steps"
+    yield ""
+    rows = [(step["name"], step["seconds"], step["peak_mb"]) for step in report.steps]
+    yield from _table(("step", "seconds", "peak memory so far, MB"), rows)
+    yield "## Graphs"
+    yield ""
+    yield from _table(("graph", "quads"), sorted(report.graphs.items()))
+    yield "## Inferred, by rule"
+    yield ""
+    yield from _table(("rule", "quads"), sorted(report.inferences.items()))
+    yield "## Warnings of the shapes"
+    yield ""
+    by_message = Counter(warning["message"] for warning in report.warnings)
+    example = {warning["message"]: warning["focus"] for warning in reversed(report.warnings)}
+    rows = [(message, count, example[message]) for message, count in by_message.most_common()]
+    yield from _table(("message", "times", "first at"), rows)
+    for source in report.sources:
+        yield f"## Fields of {source.name}"
+        yield ""
+        yield from _table(("unread field", "records"), _most_first(source.unread))
+        ignored = sorted(source.ignored.items())
+        rows = [(name, entry["count"], entry["reason"]) for name, entry in ignored]
+        yield from _table(("ignored field", "records", "reason"), rows)
+        yield from _table(("taken field", "records"), _most_first(source.taken))
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    if not rows:
+        yield f"No {head[0]}."
+    else:
+        yield f"| {' | '.join(head)} |"
+        yield f"|{'---|' * len(head)}"
+        for row in rows:
+            yield f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+# ------------------------------------------------------------------------------------------ metadata
+
+
+_TITLE = "Stroma: mesenchymal stromal cell therapy for rheumatoid arthritis"
+
+
+def metadata(
+    version: str, sources: Sequence[tuple[SourceInfo, SourceReport]], graphs: Mapping[str, int]
+) -> list[Quad]:
+    """The quads that describe the snapshot, its sources and its graphs, for `graph:metadata`.
+
+    `graphs` maps each graph's IRI to its number of quads; what is returned is not in it yet, and counts.
+    """
+    already = graphs.get(METADATA.value, 0)
+    snapshot = mint("snapshot", version)
+    dataset, void_dataset = expand("dcat:Dataset"), VOID.Dataset
+    found: list[tuple[NamedNode, NamedNode, NamedNode | Literal]] = [
+        (snapshot, RDF.type, dataset),
+        (snapshot, RDF.type, void_dataset),
+        (snapshot, DCTERMS.title, _english(_TITLE)),
+        (snapshot, expand("dcat:version"), Literal(version)),
+    ]
+    for info, report in sources:
+        source = mint("source", info.name)
+        rights = (
+            (DCTERMS.license, NamedNode(info.licence))
+            if re.match(r"https?://\S+$", info.licence)
+            else (DCTERMS.rights, Literal(info.licence))
+        )
+        found += [
+            (snapshot, PROV.wasDerivedFrom, source),
+            (source, RDF.type, dataset),
+            (source, DCTERMS.title, _english(info.title)),
+            (source, DCTERMS.description, _english(info.description)),
+            (source, DCTERMS.type, Literal(info.kind)),
+            (source, expand("dcat:version"), Literal(info.version)),
+            (source, VOID.entities, _number(report.records)),
+            (source, VOID.triples, _number(report.quads)),
+            (source, *rights),
+            (info.graph, DCTERMS.source, source),
+        ]
+        if re.match(r"https?://\S+$", info.url):
+            found.append((source, expand("dcat:landingPage"), NamedNode(info.url)))
+    titles = {info.graph.value: info.title for info, _ in sources}
+    for iri in {*graphs, METADATA.value}:
+        graph, name = NamedNode(iri), compress(iri).removeprefix("graph:")
+        found += [(snapshot, VOID.subset, graph), (graph, RDF.type, void_dataset)]
+        if graph != METADATA:
+            found.append((graph, VOID.triples, _number(graphs[iri])))
+        if label := titles.get(iri) or _GRAPHS.get(name):  # the reasoner labels the graphs of its rules
+            found.append((graph, RDFS.label, _english(label)))
+    own = already + len(found) + 2  # and the two that follow
+    found += [
+        (METADATA, VOID.triples, _number(own)),
+        (snapshot, VOID.triples, _number(sum(graphs.values()) - already + own)),
+    ]
+    return [Quad(subject, predicate, value, METADATA) for subject, predicate, value in found]
+
+
+def _english(text: str) -> Literal:
+    return Literal(text, language="en")
+
+
+def _number(value: int) -> Literal:
+    return Literal(str(value), datatype=XSD.integer)
