@@ -83,6 +83,13 @@ class Record:
             raise self.bad(name, value, "should be a list of texts")
         return [item.strip() for item in value]
 
+    def count(self, name: str) -> int:
+        """How many items a list field has (1 for a single value, 0 when absent), without taking it."""
+        value = self._fields.get(name)
+        if isinstance(value, list):
+            return len(value)
+        return 0 if value in ("", None) else 1
+
     def within(self, name: str) -> Record:
         """A view of a nested object; an empty one when the field is absent."""
         value = self._fields.get(name)

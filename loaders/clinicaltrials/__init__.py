@@ -1,0 +1,1 @@
+"""ClinicalTrials.gov: API v2 records, archived records of the classic form, and our own table of RA trials."""

@@ -1,0 +1,371 @@
+"""What free text says of a cell therapy: tissue source, donor, route, dose, number of doses, interval.
+
+Hides the patterns. Each rule has a name, and each reading keeps the words it was read from. The rules prefer
+silence to error: two different answers in one text are no answer, except that routes and dose levels may be
+several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pyoxigraph import NamedNode
+
+from kg.terms import STROMA
+
+_I = re.IGNORECASE
+
+# An MSC by any of its names; "stem cells" alone is not enough.
+_MSC = (
+    r"(?:\b(?:mesenchym\w+|mesencym\w+)(?:[\s-]*(?:stem|stromal|precursor|progenitor|like))*(?:[\s/-]*(?:cells?|SCs?))?"
+    r"|\b\w{0,6}-?MSCs?\b(?!-Exo|-EV)|\bMPCs?\b|\bmultipotent (?:mesenchymal )?stromal cells?|\be?ASCs?\b|\b\w{0,3}ADSCs?\b"
+    r"|\badipose(?:[\s-]tissue)?[\s-]*derived (?:adult )?(?:stem|stromal|regenerative) cells?"
+    r"|\b\w{0,4}BM-?SCs\b|\bumbilical cord[\s-]*(?:derived )?stem cells?)"
+)
+MSC = re.compile(_MSC, _I)
+# Trade and code names of MSC products, for records that give no other name.
+MSC_BRANDS = re.compile(
+    r"\b(remestemcel|prochymal|pneumostem|cartistem|stempeucel|c[xu]-?6[01]1|darvadstrocel|alofisel|alorx|furestem|"
+    r"rexlemestrocel|lomecel|nurown|cellgram|cupistem|stemirac|temcell|ryoncil|provacel|chondrogen|neuronata|"
+    r"hb-admscs?|jointstem|astrostem|smup-ia-01|bx-u001|bc-u001|celltex)\w*",
+    _I,
+)
+_EV = re.compile(r"\bexosom\w*|\bextracellular vesicles?|\bmicrovesicles?|\bsecretome\b|-(?:Exo|EV)s?\b|\bsEVs?\b", _I)
+_NOT_CELLS = re.compile(
+    r"conditioned medi|\bpleiotropic factor|\bCM\b|lysate|supernatant|derived factors?|stromal vascular fraction|\bSVF\b|"
+    r"micro-?fr(?:agmented|actured)|mononuclear|aspirate|lipogems|platelet[\s-]rich",
+    _I,
+)
+_INERT = re.compile(
+    r"\bplacebo|\bsham\b|\bvehicle\b|^(?:normal |sterile |0\.9\s?%? ?)*(?:saline|sodium chloride|NaCl|ringer)|^(?:no|without)\b|"
+    r"^(?:standard|conventional|usual|routine)\b|\bcontrol\b|\bwithout\b",
+    _I,
+)
+
+# A tissue stands before the cells it gives ("adipose-derived ... cells") or after ("MSC from bone marrow").
+_TISSUES: tuple[tuple[str, str, str | None], ...] = (
+    # (exemplar, words, abbreviation that stands before MSC)
+    ("TissueUmbilicalCordBlood", r"(?:umbilical[\s-]*)?cord[\s-]*blood", r"h?UCB"),
+    ("TissueWhartonJelly", r"wharton'?´?’?s?[\s-]*jelly", r"h?(?:UC)?WJ"),
+    ("TissueUmbilicalCord", r"(?:human |allogeneic )?umbilical[\s-]*cord(?![\s-]*blood)(?:[\s-]*(?:tissue|lining))?|cord tissue", r"h?UC"),
+    ("TissueAdipose", r"adipose(?:[\s-]*tissue)?|(?:abdominal |autologous )?fat(?: tissue)?|lipoaspirate", r"h?A[DT]|h?ad|Ad"),
+    ("TissueBoneMarrow", r"bone[\s-]*marrow", r"h?BM"),
+    ("TissueMenstrualBlood", r"menstrual blood", r"Men"),
+    ("TissueAmnioticFluid", r"amniotic fluid", r"AF"),
+    ("TissueAmnion", r"amnio(?:n|tic)(?:[\s-]*(?:membrane|epithelial))?(?! fluid)", r"h?AM"),
+    ("TissueChorion", r"chorio(?:n|nic)(?:[\s-]*(?:villi|membrane))?", None),
+    ("TissueDecidua", r"decidua\w*", None),
+    ("TissuePlacenta", r"placenta\w*", r"h?P"),
+    ("TissueDentalPulp", r"dental pulp|deciduous (?:teeth|tooth)", r"h?DP"),
+    ("TissueSynovialMembrane", r"synovi(?:al|um)(?:[\s-]*membrane)?", None),
+    ("TissuePeripheralBlood", r"peripheral[\s-]*blood", r"PB"),
+)  # fmt: skip
+_JOIN = r"[\s-]*(?:\(\w+\)[\s-]*)?(?:tissue[\s-]*)?(?:derived|origin\w*|sourced?|expanded|isolated|cultured|purified)?[\s,-]*"
+_WORDS = r"(?:(?:human|adult|allogene?ic|autologous|cultured?|expanded|ex[\s-]vivo|culture-expanded|multipotent|purified|clonal)[\s,-]+){0,3}"
+_FROM = r"(?:[^.;]{0,30}?)\b(?:derived|isolated|obtained|harvested|extracted|prepared|collected|cultured|expanded|sourced)?\s*(?:from|of)\s+(?:the\s+|human\s+|healthy\s+|patient'?s?\s+|own\s+|autologous\s+|donated\s+|adult\s+|allogene?ic\s+){0,4}"
+
+_DONORS = (
+    ("DonorAutologous", rf"\bautologo?us\b(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|(?:patient|participant|subject)s?['’´]?s?['’]? own\b"),
+    ("DonorAllogeneic", rf"\b(?:allogen[ei]*c|allogeneous|homologous)\b(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|\b(?:third[\s-]party|unrelated|healthy|universal) donors?\b"),
+    ("DonorXenogeneic", r"\bxenogen[ei]*c\b(?=[^.;,]{0,60}cells)"),
+)  # fmt: skip
+
+_ROUTES = (
+    ("RouteIntravenous", r"\bintra-?venous(?:ly)?\b|\bi\.v\.?(?=\W)|\bIV\b(?=[\s-]*(?:infusion|injection|administ|bag|drip|push|dose|route|infused|[,.;)]|via|$))|\b(?:peripheral|central) ve(?:in|nous)"),
+    ("RouteIntraArticular", r"\bintra-?[\s-]?articular(?:ly)?\b|\bIA (?:injection|administ)|\b(?:inject\w*|implant\w*) (?:directly )?in(?:to|side)? (?:the |affected |target )*(?:knee|hip|joint)"),
+    ("RouteIntramuscular", r"\bintra-?muscular(?:ly)?\b|\bIM (?:injection|administ)"),
+    ("RouteIntrathecal", r"\bintra-?thecal(?:ly)?\b|\blumbar puncture\b(?=[^.;]{0,40}(?:cells|MSC|inject|administ))"),
+    ("RouteSubcutaneous", r"\bsub-?cutaneous(?:ly)?\b(?! (?:fat|adipose|tissue|abdominal))"),
+    ("RouteIntralesional", r"\bintra-?lesional(?:ly)?\b|\bintra-?fistular\b|\bperi-?lesional(?:ly)?\b"),
+    ("RouteIntracoronary", r"\bintra-?coronary\b"),
+    ("RouteIntramyocardial", r"\b(?:intra|trans)-?(?:myocardial|endocardial)(?:ly)?\b"),
+    ("RouteIntraArterial", r"\bintra-?arterial(?:ly)?\b|\b(?:hepatic|renal|femoral|carotid) artery (?:infusion|injection)"),
+    ("RouteIntraosseous", r"\bintra-?oss[eo]ous(?:ly)?\b|\bintra-?bone marrow\b"),
+    ("RouteTopical", r"\btopical(?:ly)?\b"),
+    ("RouteInhalation", r"\binhal(?:ation|ed)\b|\bnebuli[sz]"),
+    ("RouteIntraperitoneal", r"\bintra-?peritoneal(?:ly)?\b"),
+    ("RouteIntravitreal", r"\bintra-?vitreal(?:ly)?\b"),
+    ("RouteIntradermal", r"\bintra-?dermal(?:ly)?\b"),
+    ("RouteEpidural", r"\bepidural(?:ly)?\b"),
+    ("RouteIntracerebral", r"\bintra-?cerebral(?:ly)?\b|\bintra-?cerebro-?ventricular\b|\bintra-?parenchymal brain\b"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One fact read from a text: the rule, its value, and the words it stands on."""
+
+    rule: str
+    value: NamedNode | Decimal | int
+    words: str
+
+
+@dataclass(frozen=True)
+class Dose:
+    """One dose level in `{cells}` or `{cells}/kg`: one amount, or a range when `high` is set."""
+
+    rule: str
+    low: Decimal
+    high: Decimal | None
+    unit: str
+    words: str
+
+
+def is_inert(name: str) -> bool:
+    """Whether an intervention's name is that of a placebo, a control or standard care."""
+    return bool(_INERT.search(name)) and not re.search(r"\+|\bplus\b|\band\b|combin", name, _I)
+
+
+def is_vesicle(text: str) -> bool:
+    """Whether the text names vesicles or secretome of cells rather than cells."""
+    return bool(_EV.search(text))
+
+
+def is_other_product(text: str) -> bool:
+    """Whether the text names something made of tissue or cells that is no MSC product."""
+    return bool(_NOT_CELLS.search(text) or _EV.search(text))
+
+
+def vesicle_words(text: str) -> str:
+    """The words that name the vesicles."""
+    match = _EV.search(text)
+    return match.group(0) if match else ""
+
+
+def msc_words(text: str) -> str:
+    """The words that name the cells."""
+    match = MSC.search(text) or MSC_BRANDS.search(text)
+    return match.group(0) if match else ""
+
+
+def is_msc(text: str) -> bool:
+    """Whether the text names mesenchymal stromal cells, and not a product made without them."""
+    return bool(MSC.search(text) or MSC_BRANDS.search(text)) and not (_NOT_CELLS.search(text) or _EV.search(text))
+
+
+def tissue(text: str) -> Reading | None:
+    """The tissue the cells come from; None where the text names none, or several."""
+    found: dict[str, Reading] = {}
+    rest = text
+    for name, words, short in _TISSUES:
+        patterns = [
+            ("tissue-before-cells", rf"\b(?:{words}){_JOIN}{_WORDS}(?:{_MSC}|stem cells?|stromal cells?)"),
+            ("cells-from-tissue", rf"(?:{_MSC}|\bstem cells?|\bcells){_FROM}(?:{words})\b"),
+        ]
+        if short:
+            patterns.append(("tissue-in-abbreviation", rf"\b(?:{short})[\s-]?(?:MSC|mesenchymal|SC)s?\b"))
+        for rule, pattern in patterns:
+            flags = 0 if rule == "tissue-in-abbreviation" else _I
+            if match := re.search(pattern, rest, flags):
+                found.setdefault(name, Reading(rule, STROMA(name), match.group(0)))
+                rest = rest.replace(match.group(0), " | ")
+    # Wharton's jelly lies in the umbilical cord: naming both is naming the jelly.
+    if "TissueWhartonJelly" in found:
+        found.pop("TissueUmbilicalCord", None)
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def donor(text: str) -> Reading | None:
+    """Whose cells they are; None where the text does not say, or says both."""
+    found = [
+        Reading("donor-word", STROMA(name), match.group(0))
+        for name, pattern in _DONORS
+        if (match := re.search(pattern, text, _I))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def routes(text: str) -> list[Reading]:
+    """Every route the text names, in the order of the table."""
+    return [
+        Reading("route-word", STROMA(name), match.group(0))
+        for name, pattern in _ROUTES
+        if (match := re.search(pattern, text, _I))
+    ]
+
+
+# --------------------------------------------------------------------------------------------- doses
+
+_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_TIMES = r"\s*[x×X*∗✕·]\s*"
+_DECIMAL = r"\d+(?:[.,]\d+)?"
+_POWER = r"10\s*(?:\^|E|e|\*\*)?\s*\(?(?:\^)?\s*\d{1,2}\)?"
+_PLAIN = r"\d{1,3}(?:,\d{3})+|\d{6,10}"
+_RANGE = r"\s*(?:-|–|—|to|~|or|and|,)\s*"
+_CELLS = (
+    r"(?:(?:human|allogene?ic|autologous|viable|expanded|cultured|umbilical cord|adipose|bone marrow|placenta|derived|"
+    r"ex vivo|total|live|living|mesenchymal|stem|stromal|precursor|UC|BM|AD)[\s-]*){0,6}"
+    r"(?:cells?|\w{0,7}-?MSCs?|e?ASCs?|MPCs?|\w{0,2}ADSCs?)\b"
+)
+_PER_KG = r"\s*(?:/|per|\.)\s*(?:(?:kilo(?:gram)?s?|kgs?)\b)(?:\s*\(?kg\)?)?"
+_MASS = re.compile(rf"{_PER_KG}", _I)
+_NUMERAL = (
+    rf"(?:(?P<a>{_DECIMAL})(?:(?P<sep>{_RANGE})(?P<b>{_DECIMAL}))?{_TIMES}(?P<power>{_POWER})"
+    rf"|(?P<c>{_DECIMAL}){_TIMES}(?P<power2>{_POWER}){_RANGE}(?P<d>{_DECIMAL}){_TIMES}(?P<power3>{_POWER})"
+    rf"|(?P<e>{_DECIMAL})(?:(?P<sep2>{_RANGE})(?P<f>{_DECIMAL}))?\s*(?P<million>million|billion|M(?=\s*(?:cells|MSC)))"
+    rf"|(?P<g>{_DECIMAL}[eE]\d{{1,2}})"
+    rf"|(?P<h>{_PLAIN})(?:{_RANGE}(?P<i>{_PLAIN}))?)"
+)
+_DOSE = re.compile(
+    rf"(?<![\d.^/]){_NUMERAL}\s*(?:(?:of\s+)?(?P<cells>{_CELLS})|(?=\s*(?:/|per)\s*k))\s*(?P<kg>{_PER_KG})?"
+    r"(?P<bad>\s*(?:/|per)\s*(?:m[lL]|cm|[µμu][lL]|L\b|liter|litre|dose of|m2|m²|mm))?",
+    _I,
+)
+
+
+def doses(text: str) -> list[Dose]:
+    """Every dose level the text names, each once; concentrations (cells/ml) are no doses."""
+    text = text.translate(_SUPERSCRIPT)
+    found: dict[tuple[Decimal, Decimal | None, str], Dose] = {}
+    for match in _DOSE.finditer(text):
+        if match.group("bad") or not (match.group("cells") or match.group("kg")):
+            continue
+        unit = "{cells}/kg" if match.group("kg") else "{cells}"
+        for low, high, rule in _amounts(match):
+            # Below ten thousand cells a kilogram, or over ten to the eleventh, it is no dose of cells.
+            top = high or low
+            if low < (1_000 if match.group("kg") else 10_000) or top > Decimal("1e11"):
+                continue
+            key = (low, high, unit)
+            found.setdefault(key, Dose(rule, low, high, unit, match.group(0).strip()))
+    return list(found.values())
+
+
+def _amounts(match: re.Match[str]) -> Iterator[tuple[Decimal, Decimal | None, str]]:
+    part = match.groupdict()
+    if part["a"]:
+        power, rule = _power(part["power"])
+        yield from _pair(part["a"], part["sep"], part["b"], power, rule)
+    elif part["c"]:
+        (first, rule), (second, _) = _power(part["power2"]), _power(part["power3"])
+        yield _times(part["c"], first), _times(part["d"], second), rule
+    elif part["e"]:
+        scale = Decimal(10) ** (9 if part["million"].lower() == "billion" else 6)
+        yield from _pair(part["e"], part["sep2"], part["f"], scale, "dose-in-millions")
+    elif part["g"]:
+        yield Decimal(part["g"].replace(",", ".")), None, "dose-in-e-notation"
+    else:
+        low = Decimal(part["h"].replace(",", ""))
+        high = Decimal(part["i"].replace(",", "")) if part["i"] else None
+        yield low, high, "dose-in-digits"
+
+
+def _pair(
+    low: str, separator: str | None, high: str | None, scale: Decimal, rule: str
+) -> Iterator[tuple[Decimal, Decimal | None, str]]:
+    """"0.75 or 1.5" are two levels, "2.0-2.86" is one range."""
+    if high is None or separator is None:
+        yield _times(low, scale), None, rule
+    elif separator.strip().lower() in ("or", "and", ","):
+        yield _times(low, scale), None, rule
+        yield _times(high, scale), None, rule
+    elif _times(low, scale) < _times(high, scale):
+        yield _times(low, scale), _times(high, scale), rule
+
+
+def _times(number: str, scale: Decimal) -> Decimal:
+    return (Decimal(number.replace(",", ".")) * scale).normalize() + 0
+
+
+def _power(text: str) -> tuple[Decimal, str]:
+    """ "10^6" or "10E6"; "106" after a times sign is a superscript that was lost on the way."""
+    digits = re.sub(r"[^\d]", "", text)[2:]
+    marked = re.search(r"[\^Ee*]", text) is not None
+    return Decimal(10) ** int(digits), "dose-as-power" if marked else "dose-with-lost-superscript"
+
+
+# ------------------------------------------------------------------------------------------ schedule
+
+_COUNTS = {
+    "one": 1, "single": 1, "once": 1, "two": 2, "twice": 2, "double": 2, "three": 3, "thrice": 3, "four": 4,
+    "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
+}  # fmt: skip
+_COUNT = r"(\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
+_GIVEN = r"(?:doses?|infusions?|injections?|administrations?|transplantations?|treatments)"
+_BETWEEN = r"(?:(?:consecutive|repeated?|separate|weekly|monthly|intravenous|IV|i\.v\.|intrathecal|intra-?articular|equal|of|MSCs?|UC-MSCs?|stem|cell|cells?)\s+){0,3}"
+_SINGLE = re.compile(
+    r"\b(?:a\s+|one\s+)?single[\s-]+(?:[\w.-]+\s+){0,2}?(?:dose|infusion|injection|administration|transplantation)\b"
+    r"(?P<each>\s*[,(:]?\s*(?:of\s+|with\s+)?\d)?",
+    _I,
+)
+_REPEATED = (
+    ("number-of-doses", re.compile(rf"\b{_COUNT}\s+{_BETWEEN}{_GIVEN}\b(?!\s*(?:levels?|groups?|cohorts?|arms?))", _I)),
+    ("number-of-times", re.compile(rf"\b{_COUNT}\s+times(?:\s+(?:of\s+)?{_BETWEEN}{_GIVEN})", _I)),
+    ("number-of-times", re.compile(rf"(?:infus|inject|administ|transplant|treated|repeat)[^.;]{{0,40}}\bfor {_COUNT} times\b", _I)),
+)  # fmt: skip
+_DAYS = re.compile(r"\b(?:on |at )?(day|week|month)s?\s+((?:\d+\s*(?:,|and|&)\s*)+(?:and\s+)?\d+)\b", _I)
+_UNIT_DAYS = {"day": Decimal(1), "week": Decimal(7), "month": Decimal("30.4375")}
+_INTERVALS = (
+    ("interval-of", rf"\binterval(?: time)?\s*(?:is|of|:|between[^.;]{{0,30}}(?:is|of))\s*(?:about\s+)?{_COUNT}[\s-]*(day|week|month)s?"),
+    ("interval-before", rf"\b(?:at|with|in)\s+(?:an?\s+)?{_COUNT}[\s-]*(day|week|month)s?\s+intervals?"),
+    ("interval-apart", rf"\b{_COUNT}\s*(day|week|month)s?\s+apart"),
+    ("interval-every", rf"\bevery\s+{_COUNT}?\s*(day|week|month)s?\b"),
+    ("interval-once-a", r"\b(?:once|one time)\s+(?:a|per|every|each)\s+()(day|week|month)\b"),
+    ("interval-weekly", r"\b()(week|month)ly\s+(?:intravenous\s+|IV\s+)?(?:doses?|infusions?|injections?)"),
+)  # fmt: skip
+_GIVING = re.compile(r"infus|inject|\bdos(?:e|es|ing)\b|administ|transplant|treat|repeat|MSC|cells", _I)
+_VISIT = re.compile(r"follow|visit|assess|monitor|evaluat|examin|culture|passag", _I)
+
+
+def number_of_doses(text: str) -> Reading | None:
+    """How many times the cells are given; None where the text does not say, or contradicts itself."""
+    found: dict[int, Reading] = {}
+    for rule, pattern in _REPEATED:
+        for match in pattern.finditer(text):
+            count = _count(match.group(1))
+            if 1 <= count <= 30:
+                found.setdefault(count, Reading(rule, count, match.group(0)))
+    listed = _listed_days(text)
+    if listed is not None:
+        found.setdefault(len(listed[0]), Reading("doses-on-days", len(listed[0]), listed[1]))
+    single = [match for match in _SINGLE.finditer(text)]
+    if single and not found:
+        return Reading("single-dose", 1, single[0].group(0))
+    # "single dose, 4x10^7 cells ... 4 times" says how big one dose is.
+    if any(not match.group("each") for match in single) and set(found) != {1}:
+        return None
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def interval(text: str) -> Reading | None:
+    """Days between two doses; None where the text does not say, or says several."""
+    found: dict[Decimal, Reading] = {}
+    for sentence in re.split(r"(?<=[a-z)])[.;](?:\s|$)|\n", text):
+        if not _GIVING.search(sentence) or _VISIT.search(sentence):
+            continue
+        for rule, pattern in _INTERVALS:
+            for match in re.finditer(pattern, sentence, _I):
+                days = _count(match.group(1) or "one") * _UNIT_DAYS[match.group(2).lower()]
+                found.setdefault(days, Reading(rule, days, match.group(0)))
+    listed = _listed_days(text)
+    if listed is not None:
+        steps = {b - a for a, b in zip(listed[0], listed[0][1:], strict=False)}
+        if len(steps) == 1:
+            days = steps.pop()
+            found.setdefault(days, Reading("interval-of-days", days, listed[1]))
+        else:
+            return None
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _listed_days(text: str) -> tuple[list[Decimal], str] | None:
+    """The one list of days on which something is given ("at days 1, 8 and 15"), where all lists agree."""
+    found: dict[tuple[Decimal, ...], str] = {}
+    for match in _DAYS.finditer(text):
+        start = max(text.rfind(".", 0, match.start()), text.rfind("\n", 0, match.start())) + 1
+        before = text[start : match.start()]
+        if _GIVING.search(before) and not _VISIT.search(before):
+            days = tuple(int(n) * _UNIT_DAYS[match.group(1).lower()] for n in re.findall(r"\d+", match.group(2)))
+            if list(days) == sorted(set(days)):
+                found[days] = match.group(0)
+    if len(found) != 1:
+        return None
+    days, words = next(iter(found.items()))
+    return list(days), words
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdigit() else _COUNTS[text.lower()]
