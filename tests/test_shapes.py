@@ -27,7 +27,8 @@ GOOD = {
     event:a a stroma:StatusRecord ;
         stroma:hasStatus stroma:StatusCompleted ; stroma:statusAsOf "2014"^^xsd:gYear .""",
     "arm": """
-    trial:a stroma:hasArm group:a .
+    trial:a stroma:hasArm arm:a .
+    arm:a a stroma:TrialArm ; rdfs:label "placebo" .
     group:a a stroma:PooledAnalysisGroup ; rdfs:label "MSC" ; stroma:hasArmType stroma:ArmTypeExperimental ;
         stroma:hasIntervention regimen:a ; stroma:pools trial:b , trial:c .""",
     "regimen": """
@@ -72,7 +73,8 @@ GOOD = {
     "publication": """
     publication:a a stroma:Publication ; stroma:citation "Stem Cell Res Ther 2025;16:642" ;
         stroma:doi "10.1186/s13287-025-04772-x" ; stroma:pubmedId "12480809" ;
-        stroma:publicationYear "2025"^^xsd:gYear .""",
+        stroma:publicationYear "2025"^^xsd:gYear .
+    publication:b a stroma:Publication ; rdfs:label "Ra 2011" ; stroma:pmcId "PMC3222617" .""",
     "label": """
     collection:a a stroma:StudyCollection ; rdfs:label "registered trials" .""",
     "organization": """
@@ -99,7 +101,7 @@ BAD = [
     ("trial", "stroma:hasArm arm:a", 'stroma:hasArm "MSC"', "Violation", "by its IRI"),
     ("trial", '; stroma:statusAsOf "2014"^^xsd:gYear', "", "Violation", "as of which"),
     ("arm", "stroma:ArmTypeExperimental", "stroma:ArmTypeNew", "Violation", "stroma:ArmType"),
-    ("arm", "trial:a stroma:hasArm group:a .", "", "Warning", "which study"),
+    ("arm", "trial:a stroma:hasArm arm:a .", "", "Warning", "which study"),
     ("arm", "; stroma:pools trial:b , trial:c", "", "Violation", "stroma:pools"),
     ("regimen", 'stroma:doseUnit "{cells}/kg" ;', "", "Violation", "stroma:doseUnit"),
     ("regimen", "doseAmount 1000000.0", "doseAmount 0.0", "Violation", "above 0"),
@@ -160,7 +162,14 @@ BAD = [
     ("proposition", "stroma:enhances", "stroma:enhances , stroma:impairs", "Violation", "one predicate"),
     ("proposition", "claim:a stroma:asserts proposition:a .", "", "Warning", "which claim"),
     ("proposition", "observation:a , observation:b", "observation:a", "Violation", "two at least"),
-    ("publication", 'stroma:citation "Stem Cell Res Ther 2025;16:642" ;', "", "Violation", "a title"),
+    (
+        "publication",
+        'rdfs:label "Ra 2011" ; stroma:pmcId "PMC3222617"',
+        "rdfs:comment 1",
+        "Violation",
+        "a title",
+    ),
+    ("publication", '; stroma:pmcId "PMC3222617"', "", "Warning", "Look up"),
     ("publication", '"10.1186', '"doi:10.1186', "Violation", "bare name"),
     ("publication", '"12480809"', '"PMID 12480809"', "Violation", "digits alone"),
     ("publication", '"2025"^^xsd:gYear', '"2025"', "Violation", "xsd:gYear"),
