@@ -1,0 +1,483 @@
+"""The literature source: what the documents say is in the graph, and each word of it can be found again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyoxigraph import Literal, NamedNode, Quad, QuerySolutions, Store
+
+from kg.errors import SourceError
+from kg.terms import RDF, STROMA, expand, mint
+from loaders import catalog, tables
+from loaders.literature.loader import verify
+from loaders.literature.verify import RECORDS
+
+PREFIXES = """
+PREFIX dcterms: <http://purl.org/dc/terms/>
+PREFIX group: <https://w3id.org/stroma/group/>
+PREFIX prov: <http://www.w3.org/ns/prov#>
+PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
+PREFIX stroma: <https://w3id.org/stroma/ontology/>
+"""
+CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
+# Six statements of the ledger quote a Chinese word or name a person; ours do not.
+REWORDED = {"A169", "A221", "A243", "A290", "A315", "A350", "B417", "C183"}
+
+
+@pytest.fixture(scope="module")
+def quads() -> list[Quad]:
+    return list(catalog.load("literature").quads)
+
+
+@pytest.fixture(scope="module")
+def store(quads: list[Quad]) -> Store:
+    store = Store()
+    store.extend(quads)
+    return store
+
+
+def ask(store: Store, query: str) -> list[tuple[str, ...]]:
+    found = store.query(PREFIXES + query, use_default_graph_as_union=True)
+    assert isinstance(found, QuerySolutions)
+    return [tuple("" if term is None else term.value for term in row) for row in found]
+
+
+def table(name: str, folder: Path = RECORDS) -> list[dict[str, str]]:
+    return [row.fields for row in tables.rows(folder / f"{name}.tsv", source="literature")]
+
+
+def ledger(shared: Path) -> Iterator[dict[str, str]]:
+    for path in sorted((shared / "claims").glob("claims_*.tsv")):
+        for row in tables.rows(path, source="ledger"):
+            yield row.fields
+
+
+# ------------------------------------------------------------------ completeness
+
+
+def test_every_claim_of_the_ledger_is_committed_as_it_stands_there(shared: Path) -> None:
+    ours = {row["id"]: row for row in table("claims")}
+    theirs = {row["claim_id"]: row for row in ledger(shared)}
+    assert len(theirs) == 974
+    assert set(ours) == set(theirs)
+    for identifier, row in theirs.items():
+        claim = ours[identifier]
+        assert claim["document"] == row["doc"][:3]
+        assert claim["line"] == row["line"]
+        assert claim["sha256"] == hashlib.sha256(row["span"].encode()).hexdigest(), identifier
+        assert (claim["statement"] == row["claim_en"]) is (identifier not in REWORDED), identifier
+
+
+def test_every_quantity_mechanism_and_microenvironment_row_asserts_a_proposition(shared: Path) -> None:
+    asserting = {row["claim"] for row in table("statements")}
+    rows = list(ledger(shared))
+    quantities = {r["claim_id"] for r in rows if r["value"] and r["unit"] not in ("figure", "table")}
+    biology = {r["claim_id"] for r in rows if r["kind"] in ("mechanism", "microenvironment")}
+    assert len(quantities) == 334  # 347 rows have a value; 13 are the number of a figure or table
+    assert len(biology) == 68 + 21
+    assert quantities | biology <= asserting
+
+
+def test_most_claims_of_each_kind_are_formalised() -> None:
+    asserting = {row["claim"] for row in table("statements")}
+    total, formal = Counter[str](), Counter[str]()
+    for row in table("claims"):
+        total[row["topic"]] += 1
+        formal[row["topic"]] += row["id"] in asserting
+    assert {topic: (formal[topic], total[topic]) for topic in total} == {
+        "Arm": (13, 13),
+        "Baseline": (52, 54),
+        "Bibliographic": (36, 57),
+        "Disease": (40, 47),
+        "Dosing": (17, 17),
+        "Drug": (32, 34),
+        "Efficacy": (122, 123),
+        "Eligibility": (7, 14),
+        "Epidemiology": (12, 12),
+        "Limitation": (18, 37),
+        "Manufacturing": (17, 19),
+        "Mechanism": (68, 68),
+        "MedicationChange": (111, 118),
+        "Microenvironment": (21, 21),
+        "MscSource": (34, 36),
+        "Other": (21, 48),
+        "Recommendation": (7, 54),
+        "Route": (8, 13),
+        "Safety": (92, 92),
+        "TrialDesign": (80, 86),
+        "TrialRegistry": (11, 11),
+    }
+
+
+def test_every_field_is_taken_or_accounted_for() -> None:
+    part = catalog.load("literature")
+    counts = Counter(quad.object for quad in part.quads if quad.predicate == RDF.type)
+    assert not part.account.unread
+    assert part.account.records == part.source.expected.records
+    assert counts[STROMA.Claim] == part.source.expected.counts["stroma:Claim"]
+    # Nothing is said twice of a claim: each has one span and one text.
+    assert counts[STROMA.TextSpan] == 974
+
+
+def test_the_same_tables_give_the_same_quads(quads: list[Quad]) -> None:
+    assert quads == list(catalog.load("literature").quads)
+
+
+# ------------------------------------------------------------------ facts checked by hand in the documents
+
+FACTS = [
+    ("001:14", "the dose of MSCs", "regimen:yang2025-msc", "stroma:doseAmount", "1000000"),
+    ("001:14", "the dose of IFN-γ", "regimen:yang2025-ifng", "stroma:doseAmount", "1000000"),
+    (
+        "001:14",
+        "IFN-γ into the muscle",
+        "regimen:yang2025-ifng",
+        "stroma:hasRoute",
+        "stroma:RouteIntramuscular",
+    ),
+    ("001:10", "double-blind", "trial:ChiCTR-INR-17012462", "stroma:hasMasking", "stroma:MaskingDouble"),
+    ("001:16", "remission", "stroma:MeasureDAS28Remission", "stroma:threshold", "2.6"),
+    ("000:31", "osteoclasts", "CL:0000134", "stroma:suppresses", "stroma:OsteoclastActivity"),
+    ("000:27", "paracrine factors", "CL:0000134", "stroma:secretes", "stroma:AngiogenicFactor"),
+    ("000:29", "efferocytosis", "stroma:ApoptoticMSC", "stroma:clearedBy", "CL:0000235"),
+    ("000:80", "dexamethasone", "CHEBI:41879", "stroma:suppresses", "stroma:IDOExpression"),
+    ("000:66", "first pass", "stroma:InfusedMSC", "stroma:accumulatesIn", "UBERON:0002048"),
+    ("000:69", "most cells given", "regimen:trials-fixed", "stroma:doseHigh", "500000000"),
+    ("002:17", "deeper effect", "PR:000000017", "stroma:enhances", "stroma:MSCEfficacyDepth"),
+    (
+        "002:72",
+        "doi",
+        "publication:doi-10.1186%2Fs13287-025-04772-x",
+        "stroma:doi",
+        "10.1186/s13287-025-04772-x",
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "what", "subject", "predicate", "value"), FACTS)
+def test_a_fact_stands_where_it_was_read(
+    store: Store, place: str, what: str, subject: str, predicate: str, value: str
+) -> None:
+    document, line = place.split(":")
+    expected = expand(value).value if re.fullmatch(r"[A-Za-z]+:\w+", value) else value
+    found = ask(
+        store,
+        f"""SELECT ?object ?document ?line WHERE {{
+            <{expand(subject).value}> <{expand(predicate).value}> ?object .
+            ?proposition stroma:propositionSubject <{expand(subject).value}> ;
+                         stroma:propositionPredicate <{expand(predicate).value}> ;
+                         stroma:propositionObject ?object .
+            ?claim stroma:asserts ?proposition ;
+                   stroma:statedAt ?span .
+            ?span stroma:inDocument/dcterms:identifier ?document ; stroma:lineNumber ?line .
+        }}""",
+    )
+    assert (expected, document, line) in found, what
+
+
+OBSERVED = [
+    # group, measure, months -> property, value: read off tables 1 and 4 and lines 41 to 52 of document 001
+    ("yang2025-msc", "Age", "0", "meanValue", "46.7"),
+    ("yang2025-msc-ifng", "DAS28ESR", "0", "sdValue", "0.47"),
+    ("yang2025-msc-ifng", "FemaleSex", "0", "numberAffected", "24"),
+    ("yang2025-msc", "ACR20", "60", "percentage", "44.9"),
+    ("yang2025-msc-ifng", "DAS28LowDiseaseActivity", "12", "percentage", "39.3"),
+    ("yang2025-msc", "TsDMARDUse", "60", "numberAffected", "13"),
+    ("yang2025-msc", "TsDMARDUse", "0", "numberAffected", "0"),  # zero is a value
+    ("yang2025-msc-ifng", "PrednisoneUse", "36", "sampleSize", "28"),
+]
+
+
+@pytest.mark.parametrize(("group", "measure", "months", "value", "expected"), OBSERVED)
+def test_an_observation_has_the_number_of_its_table(
+    store: Store, group: str, measure: str, months: str, value: str, expected: str
+) -> None:
+    found = ask(
+        store,
+        f"""SELECT DISTINCT ?value WHERE {{
+            ?o stroma:aboutArm group:{group} ; stroma:forMeasure stroma:Measure{measure} ;
+               stroma:timepointMonths {months}.0 ; stroma:{value} ?value }}""",
+    )
+    assert found == [(expected,)]
+
+
+def test_a_p_value_belongs_to_a_comparison_of_two_groups(store: Store) -> None:
+    found = ask(
+        store,
+        """SELECT ?operator ?p (COUNT(?group) AS ?groups) WHERE {
+            ?c a stroma:GroupComparison ; stroma:forMeasure stroma:MeasurePrednisoneUse ;
+               stroma:timepointMonths 12.0 ; stroma:comparesGroup ?group ;
+               stroma:pOperator ?operator ; stroma:pValue ?p } GROUP BY ?operator ?p""",
+    )
+    assert found == [("<", "0.001", "2")]
+    assert ask(store, "SELECT ?o WHERE { ?o stroma:pValue ?p ; stroma:aboutArm ?arm }") == []
+
+
+# ------------------------------------------------------------------ evidence
+
+
+def test_every_quantity_leads_to_characters_of_a_document(store: Store, shared: Path) -> None:
+    traced = {
+        row[0]: row[1:]
+        for row in ask(
+            store,
+            """SELECT DISTINCT ?id ?file ?line ?start ?end ?hash WHERE {
+                ?claim stroma:asserts [ stroma:propositionSubject ?s ] ;
+                       dcterms:identifier ?id ; stroma:statedAt ?span .
+                ?span stroma:inDocument/stroma:recordFile ?file ; stroma:lineNumber ?line ;
+                      stroma:startOffset ?start ; stroma:endOffset ?end ; stroma:sha256 ?hash }""",
+        )
+    }
+    texts = {path.name: path.read_bytes().decode() for path in (shared / "seeds").iterdir()}
+    for row in ledger(shared):
+        if row["value"] and row["unit"] not in ("figure", "table"):
+            file, line, start, end, _ = traced[row["claim_id"]]
+            assert (file, line) == (row["doc"], row["line"])
+            assert texts[file][int(start) : int(end)] == row["span"]
+
+
+def test_documents_that_agree_meet_in_one_proposition_or_one_key(store: Store) -> None:
+    claims = ask(
+        store,
+        """SELECT DISTINCT ?id WHERE {
+            ?claim stroma:asserts ?p ; dcterms:identifier ?id .
+            ?p stroma:propositionSubject <http://purl.obolibrary.org/obo/PR_000000017> ;
+               stroma:propositionPredicate stroma:enhances ;
+               stroma:propositionObject stroma:MSCImmunomodulation } ORDER BY ?id""",
+    )
+    assert claims == [("A170",), ("C046",), ("C048",)]
+    keys = ask(
+        store,
+        """SELECT DISTINCT ?document ?key WHERE {
+            ?o stroma:forMeasure stroma:MeasureACR20 ; stroma:aboutArm group:yang2025-msc ;
+               stroma:timepointMonths 60.0 ; stroma:observationKey ?key ;
+               prov:wasDerivedFrom/dcterms:identifier ?document }
+           ORDER BY ?document""",
+    )
+    assert [document for document, _ in keys] == ["001", "002"]
+    assert len({key for _, key in keys}) == 1
+
+
+def test_two_tables_that_disagree_keep_both_values_under_one_key(store: Store) -> None:
+    found = ask(
+        store,
+        """SELECT ?n ?key WHERE {
+            ?o stroma:aboutArm group:yang2025-msc ; stroma:forMeasure stroma:MeasurePrednisoneUse ;
+               stroma:timepointMonths 0.0 ; stroma:numberAffected ?n ; stroma:observationKey ?key }
+           ORDER BY ?n""",
+    )
+    assert [n for n, _ in found] == ["57", "59"]  # table 4 and table 1
+    assert len({key for _, key in found}) == 1
+
+
+def test_hedged_recommended_and_denied_edges_are_not_facts(quads: list[Quad]) -> None:
+    graph = {(quad.subject, quad.predicate, quad.object) for quad in quads}
+    hedged = (STROMA.ImmunosuppressantProduct, STROMA.impairs, STROMA.MSCImmunomodulatoryPlasticity)  # A319
+    advised = (
+        STROMA.MSCTherapyRegimen,
+        STROMA.shouldNotBeCombinedWith,
+        STROMA.ImmunosuppressantProduct,
+    )  # A325
+    denied = (STROMA.MSCProduct, STROMA.actsThrough, STROMA.NonSpecificImmunosuppression)  # C032
+    for edge in (hedged, advised, denied):
+        assert edge not in graph
+        assert any(q.predicate == STROMA.propositionObject and q.object == edge[2] for q in quads)
+    assert (expand("CHEBI:41879"), STROMA.suppresses, STROMA.INOSExpression) in graph  # A323 is asserted
+
+
+def test_an_inference_of_ours_says_so(store: Store) -> None:
+    found = ask(
+        store,
+        """SELECT ?tissue ?confidence WHERE {
+            <https://w3id.org/stroma/product/yang2025-msc> stroma:hasTissueSource ?tissue .
+            ?claim a stroma:CuratedStatement ; stroma:basis ?basis ; stroma:confidence ?confidence ;
+                   stroma:asserts [ stroma:propositionObject ?tissue ] }""",
+    )
+    assert found == [(STROMA.TissueUmbilicalCord.value, STROMA.ConfidenceHigh.value)]
+
+
+def test_the_mice_of_document_000_are_kept_and_flagged(store: Store) -> None:
+    query = """SELECT ?population ?note WHERE {
+        ?claim dcterms:identifier "A298" ; stroma:claimPopulation ?population ; stroma:curatorNote ?note }"""
+    [(population, note)] = ask(store, query)
+    assert population == "mice (as printed)"
+    assert "patients" in note
+
+
+# ------------------------------------------------------------------ what must not be committed
+
+
+def test_the_tables_hold_no_chinese_wording_and_no_person(shared: Path) -> None:
+    for path in RECORDS.glob("*.tsv"):
+        text = path.read_text(encoding="utf-8")
+        assert not CHINESE.search(text), path.name
+        assert not re.search(r"\b(Xu Jianjun|Gao,? Y|Zhao N|Hu,? CH|Yang,? Y|He,? X|Yao M)\b", text), (
+            path.name
+        )
+
+
+# ------------------------------------------------------------------ verify
+
+
+@pytest.fixture(scope="session")
+def documents(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the documents that a test may spoil."""
+    return Path(shutil.copytree(shared / "seeds", tmp_path_factory.mktemp("documents") / "seeds"))
+
+
+def test_the_documents_as_they_are_verify(shared: Path) -> None:
+    assert verify(shared / "seeds") == []
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.integers(0, 973))
+def test_one_changed_character_of_a_span_is_found(shared: Path, documents: Path, which: int) -> None:
+    claim = table("claims")[which]
+    original = next((shared / "seeds").glob(f"{claim['document']}_*"))
+    text, at = original.read_bytes().decode(), int(claim["start"])
+    spoilt = documents / original.name
+    spoilt.chmod(0o644)
+    spoilt.write_bytes((text[:at] + "¿" + text[at + 1 :]).encode())
+    messages = [str(problem) for problem in verify(documents)]
+    spoilt.write_bytes(original.read_bytes())
+    assert any("the document has changed" in message for message in messages)
+    [message] = [m for m in messages if f"claim {claim['id']}," in m]
+    assert f"{original.name}:{claim['line']}" in message
+    assert f"characters {at} to {claim['end']}" in message
+    assert claim["sha256"] in message
+    assert "restore the document" in message
+
+
+def test_a_missing_or_misencoded_document_is_named(shared: Path, tmp_path: Path) -> None:
+    first, second, third = sorted((shared / "seeds").iterdir())
+    shutil.copy(first, tmp_path)
+    (tmp_path / second.name).write_bytes(second.read_bytes().decode().encode("utf-16"))
+    problems = [str(problem) for problem in verify(tmp_path)]
+    assert len(problems) == 2
+    assert second.name in problems[0]
+    assert "is not UTF-8" in problems[0]
+    assert third.name in problems[1]
+    assert "cannot be read" in problems[1]
+
+
+def test_a_span_beyond_the_end_is_named(shared: Path, tmp_path: Path) -> None:
+    records = Path(shutil.copytree(RECORDS, tmp_path / "records"))
+    edit(records / "claims.tsv", "A001", "end", "999999")
+    [problem] = verify(shared / "seeds", records)
+    assert "the span lies outside the document" in str(problem)
+    assert "claim A001" in str(problem)
+
+
+# ------------------------------------------------------------------ bad input
+
+
+def edit(path: Path, key: str, column: str, value: str, *, where: str = "") -> None:
+    """Change one field of the first row whose first column is `key` and whose text holds `where`."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    header = lines[1].split("\t")  # after the comment
+    at = next(n for n, line in enumerate(lines) if n > 1 and line.split("\t")[0] == key and where in line)
+    fields = lines[at].split("\t")
+    fields[header.index(column)] = value
+    lines[at] = "\t".join(fields)
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+OBS = "001-64-yang2025-msc-PrednisoneUse-0m"
+BAD = [
+    ("statements", "B157", "object", "abc", ["B157", "object", "'abc'", "decimal number"]),
+    ("statements", "B157", "object", "185.5", ["'185.5'", "between 0 and 100"]),
+    ("statements", "B156", "object", "590", ["590", "n is over N: 69"]),
+    ("statements", "B156", "object", "59.5", ["'59.5'", "whole number"]),
+    ("statements", "A001", "object", "31 February 2025", ["A001", "does not exist"]),
+    ("statements", "A001", "datatype", "number", ["'number'", "not a datatype"]),
+    ("statements", "A001", "claim", "Z999", ["'Z999'", "no claim has this id", "claims.tsv"]),
+    ("statements", "A001", "predicate", "stroma:publishedOn", ["publishedOn", "nor a term of the ontology"]),
+    ("statements", "B157", "subject", "observation:nope", ["observation:nope", "no observation has this id"]),
+    ("statements", "C032", "polarity", "maybe", ["'maybe'", "not a polarity"]),
+    ("observations", OBS, "group", "group:nobody", ["'group:nobody'", "no entity has this CURIE"]),
+    ("observations", OBS, "group", "group:ra-patients", ["for an arm or pooled group"]),
+    ("observations", OBS, "measure", "stroma:MeasurePrednison", ["stroma:MeasurePrednison", "nor a term"]),
+    ("observations", OBS, "kind", "Guess", ["'Guess'", "not a kind of observation"]),
+    ("observations", OBS, "months", "soon", ["'soon'", "decimal number"]),
+    ("claims", "A001", "document", "009", ["'009'", "no document has this id", "000, 001, 002"]),
+    ("claims", "A001", "document", "", ["A001", "document", "required field"]),
+    ("claims", "A001", "end", "1", ["A001", "the span is empty"]),
+    ("claims", "A001", "modality", "Shouted", ["'Shouted'", "not a modality"]),
+    ("claims", "A001", "topic", "Weather", ["stroma:TopicWeather", "nor a term"]),
+    ("claims", "A013", "reason", "", ["A013", "asserts nothing and gives no reason"]),
+    ("claims", "A001", "reason", "None.", ["A001", "not a text claim"]),
+    ("claims", "A002", "id", "A001", ["'A001'", "the id also stands in line 3"]),
+    ("entities", "group:ra-patients", "types", "stroma:Folk", ["'stroma:Folk'", "nor a term"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "key", "column", "value", "parts"), BAD)
+def test_a_bad_row_stops_the_load_and_is_named(
+    tmp_path: Path, name: str, key: str, column: str, value: str, parts: list[str]
+) -> None:
+    folder = Path(shutil.copytree(RECORDS, tmp_path / "records"))
+    edit(folder / f"{name}.tsv", key, column, value)
+    message = refused(folder)
+    for part in ["source literature", f"file {name}.tsv:", *parts]:
+        assert part in message
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(SourceError) as caught:
+        list(catalog.load("literature", sorted(folder.glob("*.tsv"))).quads)
+    return str(caught.value)
+
+
+def _spoil(change: Callable[[bytes], bytes], name: str, tmp_path: Path) -> str:
+    folder = Path(shutil.copytree(RECORDS, tmp_path / "records"))
+    path = folder / name
+    path.write_bytes(change(path.read_bytes()))
+    return refused(folder)
+
+
+def test_a_truncated_row_is_named(tmp_path: Path) -> None:
+    message = _spoil(lambda data: data[:-20], "statements.tsv", tmp_path)
+    assert "file statements.tsv:" in message
+    assert "columns" in message
+
+
+def test_a_table_in_the_wrong_encoding_is_named(tmp_path: Path) -> None:
+    message = _spoil(lambda data: data.decode().encode("gb18030"), "claims.tsv", tmp_path)
+    assert "file claims.tsv" in message
+    assert "is not utf-8" in message
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(RECORDS, tmp_path / "records"))
+    (folder / "observations.tsv").unlink()
+    assert "file observations.tsv: the table is missing" in refused(folder)
+
+
+def test_an_observation_without_a_value_is_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(RECORDS, tmp_path / "records"))
+    path = folder / "statements.tsv"
+    kept = [line for line in path.read_text(encoding="utf-8").split("\n") if "C142" not in line]
+    path.write_text("\n".join(kept), encoding="utf-8")
+    edit(folder / "claims.tsv", "C142", "reason", "Left out.")
+    assert "no statement gives the observation a value" in refused(folder)
+
+
+@settings(max_examples=8, deadline=None)
+@given(text=st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r"), min_size=1).filter(str.strip))
+def test_any_text_survives_as_a_claim(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    folder = Path(shutil.copytree(RECORDS, tmp_path_factory.mktemp("any") / "records"))
+    edit(folder / "claims.tsv", "A001", "statement", text)
+    part = catalog.load("literature", sorted(folder.glob("*.tsv")))
+    expected = Quad(
+        mint("claim", "A001"), STROMA.claimText, Literal(text.strip(), language="en"), part.source.graph
+    )
+    assert expected in set(part.quads)
+    assert isinstance(expected.subject, NamedNode)
