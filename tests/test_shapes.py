@@ -24,6 +24,7 @@ GOOD = {
         stroma:statusAsOf "2022-10-10"^^xsd:date ; stroma:startDate "2013-04"^^xsd:gYearMonth ;
         stroma:enrollmentCount 200 ; stroma:minimumAgeYears 18.0 ; stroma:maximumAgeYears 80.0 ;
         stroma:hasArm arm:a .
+    trial:b a stroma:ObservationalStudy ; rdfs:label "registry of infusions" .
     event:a a stroma:StatusRecord ;
         stroma:hasStatus stroma:StatusCompleted ; stroma:statusAsOf "2014"^^xsd:gYear .""",
     "arm": """
@@ -99,6 +100,13 @@ BAD = [
     ("trial", "enrollmentCount 200", "enrollmentCount -1", "Violation", "whole number"),
     ("trial", "minimumAgeYears 18.0", "minimumAgeYears 81.0", "Warning", "minimum is above"),
     ("trial", "stroma:hasArm arm:a", 'stroma:hasArm "MSC"', "Violation", "by its IRI"),
+    (
+        "trial",
+        "stroma:ObservationalStudy",
+        "stroma:ObservationalStudy , OBI:0003699",
+        "Warning",
+        "observational",
+    ),
     ("trial", '; stroma:statusAsOf "2014"^^xsd:gYear', "", "Violation", "as of which"),
     ("arm", "stroma:ArmTypeExperimental", "stroma:ArmTypeNew", "Violation", "stroma:ArmType"),
     ("arm", "trial:a stroma:hasArm arm:a .", "", "Warning", "which study"),
