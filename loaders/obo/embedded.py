@@ -1,0 +1,49 @@
+"""Writes the embedded table of terms again: `python -m loaders.obo.embedded FOLDER > …/records/terms.tsv`.
+
+FOLDER holds the ontology files. Kind and parents of a term come from its own ontology's newest file (`cl-…`
+for CL), else from another. The label is that of `ontology/imports/`, seen in the file if the file agrees;
+our files lag behind some renamings.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from loaders.catalog import describe
+from loaders.obo.loader import read, wanted
+from loaders.record import Record
+
+COLUMNS = ("id", "kind", "name", "is_a", "part_of", "seen_in")
+
+
+def table(files: Sequence[Path]) -> str:
+    """The table of every wanted term, sorted, as `records/terms.tsv` holds it."""
+    best: dict[str, tuple[tuple[bool, str], Record]] = {}
+    for record in read(files, describe("obo")):
+        name, file = record.require("id"), record.file or ""
+        if record.text("is_obsolete") == "true":
+            continue
+        dated = re.search(r"\d{4}.*", file)
+        rank = (file.startswith(name.partition(":")[0].lower()), dated[0] if dated else "")
+        if name not in best or rank > best[name][0]:
+            best[name] = (rank, record)
+    lines = ["\t".join(COLUMNS)]
+    for name, (label, seen) in sorted(wanted().items()):
+        kind, parents = "class", ["", ""]
+        if name in best:
+            record = best[name][1]
+            kind = record.require("kind")
+            parents = [" ".join(record.texts(relation)) for relation in ("is_a", "part_of")]
+            if record.text("name") == label:
+                seen = record.file or ""
+        row = [name, kind, label, *parents, seen]
+        lines.append("\t".join(row))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    suffixes = (".obo", ".gz", ".owl", ".ttl")
+    sys.stdout.write(table([path for path in sorted(Path(sys.argv[1]).iterdir()) if path.suffix in suffixes]))
