@@ -28,7 +28,7 @@ PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
 PREFIX stroma: <https://w3id.org/stroma/ontology/>
 """
 CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
-# Six statements of the ledger quote a Chinese word or name a person; ours do not.
+# Eight statements of the ledger quote a Chinese word or name a person; ours do not.
 REWORDED = {"A169", "A221", "A243", "A290", "A315", "A350", "B417", "C183"}
 
 
