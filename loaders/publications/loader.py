@@ -141,7 +141,10 @@ def _study(record: Record) -> Iterator[Fact]:
     yield "", study, RDF.type, STROMA.ClinicalStudy
     yield "", study, RDF.type, _CLINICAL_TRIAL
     yield "study", study, STROMA.studiesCondition, STROMA.ConditionRheumatoidArthritis
-    yield "", study, DCTERMS.identifier, string(record.require("study").partition(":")[2])
+    if label := record.text("label"):  # a study without a registry number
+        yield "", study, RDFS.label, string(label)
+    else:
+        yield "", study, DCTERMS.identifier, string(record.require("study").partition(":")[2])
     yield "publication", study, STROMA.hasPublication, _thing(record, "publication")
     if count := record.text("enrollment"):
         yield "enrollment", study, STROMA.enrollmentCount, integer(record, "enrollment", count)

@@ -103,9 +103,13 @@ def _facts(record: Record, number: str) -> Iterator[Fact]:
     yield "indication", study, STROMA.studiesCondition, condition
     yield "", condition, RDFS.label, string(indication)
     yield "arm", study, STROMA.hasArm, arm
+    author = record.require("First author")
+    yield "", study, RDFS.label, string(f"{author} {record.require('Year')}: the study reported")
     yield "", arm, RDF.type, STROMA.TrialArm
+    yield "", arm, RDFS.label, string(f"{author} {record.require('Year')}: MSC")
     yield "arm", arm, STROMA.hasIntervention, regimen
     yield "", regimen, RDF.type, STROMA.InterventionRegimen
+    yield "", regimen, RDFS.label, string(f"{record.require('Source of MSC')} MSC")
     yield "arm", regimen, STROMA.administers, product
     yield "", product, RDF.type, STROMA.CellTherapyProduct
     yield "arm", product, OBO("RO_0002248"), STROMA.CellMesenchymalStem
