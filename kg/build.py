@@ -37,12 +37,17 @@ from kg.snapshot import (
     write_snapshot,
 )
 from kg.terms import RDF, ROOT, compress, expand
-from loaders.catalog import find_sources, load
+from kg.validation import Violation
+from loaders import catalog
 from loaders.record import reason_to_ignore
 
-# Which files of a folder of real records (`--data-dir`) each loader reads.
+# Which files of a folder of real records (`--data-dir`) each loader reads. The classic API's whole responses
+# repeat studies that stand there one by one; given by name (`--source`) they load too.
 DATA_FILES = {
-    "clinicaltrials": tuple(f"clinicaltrials/**/*{suffix}" for suffix in (".json", ".jsonl", ".jsonl.gz")),
+    "clinicaltrials": (
+        "clinicaltrials/*/NCT*.json",
+        *(f"clinicaltrials/*{suffix}" for suffix in (".json", ".jsonl", ".jsonl.gz")),
+    ),
     "ictrp": ("ictrp/*.xml",),
     "publications": ("publications/ctgov_references*.tsv", "publications/*_corrections.csv"),
     "obo": tuple(f"ontologies/*{suffix}" for suffix in (".obo", ".obo.gz", ".owl", ".ttl")),
@@ -68,7 +73,7 @@ def build(
     Raises SourceError, BuildError (counts, terms, shapes, ontology, disk) or UsageError: nothing changed.
     """
     progress = progress or Quiet()
-    infos = find_sources()
+    infos = catalog.find_sources()
     extra = _checked(sources or {}, infos)
     fingerprint = _fingerprint(settings.root, extra, version)
     if (same := _built_before(settings.var, fingerprint)) is not None:
@@ -99,7 +104,7 @@ def build(
 
         with report.step("describe", progress):
             added = [*ontology.quads, *inferences.quads]
-            graphs = {info.graph.value: told.quads for info, told in loaded}
+            graphs = {info.graph.value: told.quads for info, told in loaded if told.quads}
             graphs |= Counter(
                 quad.graph_name.value for quad in added if isinstance(quad.graph_name, NamedNode)
             )
@@ -128,7 +133,7 @@ def _fingerprint(root: Path, extra: Mapping[str, Sequence[Path]], version: str |
     seen = hashlib.sha256(f"{version} {sys.version_info[:2]}".encode())
     for package in _PACKAGES:
         seen.update(f"{package} {importlib.metadata.version(package)}".encode())
-    ours = chain((ROOT / "kg").glob("*.py"), (ROOT / "loaders").rglob("*"), (root / "ontology").rglob("*"))
+    ours = chain((ROOT / "kg").glob("*.py"), catalog.FOLDER.rglob("*"), (root / "ontology").rglob("*"))
     for path in sorted(path for path in ours if path.is_file() and path.suffix != ".pyc"):
         seen.update(f"{path.parent.name}/{path.name} {_sha256(path)}".encode())
     for name, files in sorted(extra.items()):
@@ -200,7 +205,7 @@ def _load(
 ) -> tuple[Path, SourceReport]:
     """One source's quads, sorted, in a file; and what became of its fields."""
     started = time.perf_counter()
-    parts = [load(info.name), *([load(info.name, extra)] if extra else [])]
+    parts = [catalog.load(info.name), *([catalog.load(info.name, extra)] if extra else [])]
     file = work / f"{info.name}.nq"
     told = SourceReport(info.name, info.title, info.version, info.licence)
     told.quads = sort_quads(chain.from_iterable(_counted(part, progress) for part in parts), file)
@@ -262,10 +267,16 @@ def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, repor
     broken = [result for result in results if result.severity == "Violation"]
     report.warnings = [asdict(result) for result in results if result.severity != "Violation"]
     if broken:
-        shown = "; ".join(f"{_source_of(result.focus, files)}{result}" for result in broken[:5])
-        more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+        kinds: dict[tuple[str, str, str], list[Violation]] = {}
+        for result in broken:
+            kinds.setdefault((result.shape, result.path, result.message), []).append(result)
+        shown = "; ".join(
+            f"{_source_of(those[0].focus, files)}{those[0]}" + (f", {len(those)} times" if those[1:] else "")
+            for those in sorted(kinds.values(), key=len, reverse=True)[:8]
+        )
+        more = f"; and {len(kinds) - 8} more kinds" if len(kinds) > 8 else ""
         raise ShapeViolation(
-            f"{len(broken)} statement(s) break a shape: {shown}{more}. Mend the record or its loader, "
+            f"{len(broken)} statement(s) break a shape. {shown}{more}. Mend the record or its loader, "
             f"or the shape in ontology/shapes/"
         )
 

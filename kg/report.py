@@ -102,7 +102,9 @@ class Report:
     fingerprint: str
     version: str
     sources: list[SourceReport] = field(default_factory=list)
-    not_loaded: list[str] = field(default_factory=list)  # files of the data folder that no loader reads
+    not_loaded: list[str] = field(
+        default_factory=list
+    )  # files of the data folder no loader knows by its place
     steps: list[dict[str, Any]] = field(default_factory=list)  # name, seconds, peak_mb
     warnings: list[dict[str, str]] = field(default_factory=list)  # SHACL results below a violation
     inferences: dict[str, int] = field(default_factory=dict)  # rule -> quads
@@ -155,7 +157,7 @@ def _markdown(report: Report) -> Iterator[str]:
     yield "Taken, ignored and unread count filled fields over all records."
     yield ""
     if report.not_loaded:
-        yield f"Files no loader reads: {', '.join(report.not_loaded)}."
+        yield f"Files of the data folder that were not loaded: {', '.join(report.not_loaded)}."
         yield ""
     yield "## Steps"
     yield ""

@@ -197,7 +197,7 @@ def writer(*arguments: object) -> subprocess.Popen[str]:
     """A process of its own that writes and publishes ARGUMENTS[1] quads into ARGUMENTS[0]."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(WRITE_MANY), *map(str, arguments)],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, env={"PYTHONDONTWRITEBYTECODE": "1"}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 

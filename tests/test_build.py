@@ -1,0 +1,257 @@
+"""A build gives the same hash for the same input, says what it did, and never spoils what is published."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyoxigraph import Literal, NamedNode, RdfFormat, parse
+
+import loaders.catalog
+from kg.build import build, files_of
+from kg.errors import BuildError, CountMismatch, OntologyError, ShapeViolation, SourceError, UsageError
+from kg.settings import Settings
+from kg.snapshot import Snapshot, current, publish, read_lines, write_snapshot
+from kg.terms import ROOT, VOID, mint
+
+DOCUMENT = '<https://w3id.org/stroma/publication/old> <http://purl.org/dc/terms/title> "Before" <{}> .\n'
+
+
+def small_world(folder: Path, patch: pytest.MonkeyPatch, source: str = "publications") -> Settings:
+    """One source alone, with the real ontology."""
+    shutil.copytree(ROOT / "loaders" / source, folder / "loaders" / source)
+    patch.setattr(loaders.catalog, "FOLDER", folder / "loaders")
+    shutil.copytree(ROOT / "ontology", folder / "root" / "ontology")
+    return Settings(root=folder / "root", var=folder / "var")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A small world of a test's own, to be spoilt."""
+    return small_world(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Snapshot]]:
+    """A small world and its snapshot, for tests that only read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        world = small_world(tmp_path_factory.mktemp("world"), patch)
+        yield world, build(world)
+
+
+def published_before(settings: Settings) -> Snapshot:
+    line = DOCUMENT.format(mint("graph", "publications").value).encode()
+    snapshot = write_snapshot([line], settings.var, version="2020-01-01")
+    publish(snapshot, settings.var)
+    return snapshot
+
+
+def plant(settings: Settings, file: str, turtle: str) -> None:
+    prefixes = (
+        "@prefix stroma: <https://w3id.org/stroma/ontology/> . @prefix sh: <http://www.w3.org/ns/shacl#> . "
+        "@prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix dcterms: <http://purl.org/dc/terms/> . "
+        "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . "
+    )
+    (settings.root / "ontology" / file).write_text(prefixes + turtle, encoding="utf-8")
+
+
+class Watch:
+    """Progress that is remembered."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.notes: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+
+    def advance(self, count: int) -> None:
+        assert count >= 0
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_the_same_input_gives_the_same_hash(built: tuple[Settings, Snapshot], tmp_path: Path) -> None:
+    settings, first = built
+    assert first.hash == build(replace(settings, var=tmp_path)).hash
+    assert first == current(settings.var)
+
+
+def test_an_unchanged_input_is_not_built_again(built: tuple[Settings, Snapshot]) -> None:
+    settings, first = built
+    watch = Watch()
+    assert first == build(settings, progress=watch)
+    assert watch.steps == []
+    assert watch.notes == [f"unchanged: {first.name} is up to date"]
+
+
+def test_another_version_is_built_anew_and_the_old_one_comes_back_without_a_build(
+    built: tuple[Settings, Snapshot],
+) -> None:
+    settings, first = built
+    assert build(settings, version="2027-01-01").name.startswith("2027-01-01-")
+    watch = Watch()
+    assert first == build(settings, progress=watch) == current(settings.var)
+    assert watch.steps == []
+
+
+def test_the_version_is_the_newest_date(built: tuple[Settings, Snapshot]) -> None:
+    header = (ROOT / "ontology" / "stroma.ttl").read_text(encoding="utf-8")
+    assert f'owl:versionInfo "{built[1].version}"' in header
+
+
+def test_the_metadata_count_what_the_snapshot_holds(built: tuple[Settings, Snapshot]) -> None:
+    snapshot = built[1]
+    lines = b"".join(line for line in read_lines(snapshot) if VOID.triples.value.encode() in line)
+    stated = {
+        quad.subject: int(quad.object.value)
+        for quad in parse(lines, format=RdfFormat.N_QUADS)
+        if isinstance(quad.object, Literal)
+    }
+    assert snapshot.graphs == {graph: stated[NamedNode(graph)] for graph in snapshot.graphs}
+    assert snapshot.quads == stated[mint("snapshot", snapshot.version)]
+    assert stated[mint("graph", "publications")] == stated[mint("source", "publications")]
+
+
+def test_the_report_accounts_for_every_field(built: tuple[Settings, Snapshot]) -> None:
+    report = built[1].report
+    (source,) = report["sources"]
+    header = (ROOT / "loaders" / "publications" / "source.toml").read_text(encoding="utf-8")
+    assert f"records = {source['records']}" in header
+    assert source["unread"] == {}
+    assert source["taken"]["id"] > 0
+    assert {"load publications", "check shapes", "infer"} <= {step["name"] for step in report["steps"]}
+    assert report["graphs"]["graph:publications"] == source["quads"]
+    assert "| publications |" in (built[1].folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_time_of_the_build_does_not_reach_the_graph(built: tuple[Settings, Snapshot]) -> None:
+    day = built[1].created[:10].encode() + b"T"
+    assert not any(day in line or b"generatedAtTime" in line for line in read_lines(built[1]))
+
+
+PLANTED_SHAPE = """
+    stroma:PlantedShape a sh:NodeShape ; sh:targetClass stroma:CuratedStatement ;
+        sh:property [ sh:path stroma:confidence ; sh:maxCount 0 ; sh:message "A planted shape." ] .
+"""
+PLANTED_CLASS = """
+    stroma:PlantedClass a owl:Class ; rdfs:label "planted"@en ;
+        rdfs:subClassOf stroma:CellTherapyProduct, stroma:TrialArm .
+    stroma:CellTherapyProduct owl:disjointWith stroma:TrialArm .
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "turtle", "error", "message"),
+    [
+        (
+            "shapes/planted.ttl",
+            PLANTED_SHAPE,
+            ShapeViolation,
+            r"source publications: .*A planted shape",
+        ),
+        ("modules/planted.ttl", PLANTED_CLASS, OntologyError, r"PlantedClass"),
+        ("modules/planted.ttl", "stroma:A a owl:Class", OntologyError, r"planted\.ttl, line 1"),
+        ("modules/routes.ttl", "", OntologyError, r"source publications: .*stroma:Route.*declared"),
+    ],
+)
+def test_a_fault_in_ontology_or_shapes_publishes_nothing(
+    settings: Settings, file: str, turtle: str, error: type[Exception], message: str
+) -> None:
+    before = published_before(settings)
+    plant(settings, file, turtle)
+    with pytest.raises(error, match=message):
+        build(settings)
+    assert before == current(settings.var)
+    assert [before.name] == [path.name for path in (settings.var / "snapshots").iterdir()]
+
+
+def test_other_numbers_than_expected_publish_nothing(settings: Settings, tmp_path: Path) -> None:
+    before = published_before(settings)
+    header = tmp_path / "loaders" / "publications" / "source.toml"
+    text = header.read_text(encoding="utf-8").replace("records = ", "records = 1")
+    header.write_text(text, encoding="utf-8")
+    with pytest.raises(CountMismatch, match=r"source publications: records: expected 1\d+, found \d+"):
+        build(settings)
+    assert before == current(settings.var)
+
+
+def test_a_source_that_fails_publishes_nothing(settings: Settings, tmp_path: Path) -> None:
+    before = published_before(settings)
+    (tmp_path / "broken.tsv").write_text("nct\tpmid\nNCT01547091", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"source publications, file broken\.tsv"):
+        build(settings, sources={"publications": [tmp_path / "broken.tsv"]})
+    assert before == current(settings.var)
+
+
+def test_an_unknown_source_or_a_missing_file_is_named(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'pubmed'; there are: publications"):
+        build(settings, sources={"pubmed": []})
+    with pytest.raises(UsageError, match=r"gone\.tsv: there is no such file"):
+        build(settings, sources={"publications": [tmp_path / "gone.tsv"]})
+
+
+def test_the_order_in_which_files_are_given_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path
+) -> None:
+    settings = small_world(tmp_path, monkeypatch, "clinicaltrials")
+    records = sorted((shared / "data" / "clinicaltrials" / "classic-msc-ra").glob("*.json"))[:3]
+    one = build(settings, sources={"clinicaltrials": records})
+    assert one == build(settings, sources={"clinicaltrials": records[::-1]})
+    trials = {str(mint("trial", path.stem)).encode() for path in records}
+    assert trials <= {line.split(b" ", 1)[0] for line in read_lines(one)}
+
+
+def test_the_files_of_a_data_folder_find_their_loader(shared: Path) -> None:
+    found, rest = files_of(shared / "data")
+    assert {"clinicaltrials", "ictrp", "obo", "publications"} == set(found)
+    assert len(found["clinicaltrials"]) == 18  # 16 single records, 1,241 in one file, 80 in API v2 form
+    assert {"page-1.json", "omni_resource.csv"} <= {path.name for path in rest}
+    with pytest.raises(UsageError, match=r"claims: holds no file .* --source"):
+        files_of(shared / "claims")
+
+
+def kg_build(var: Path, *, most_bytes: int | None = None) -> subprocess.Popen[str]:
+    """`kg build` as a process of its own; no file it writes may grow beyond `most_bytes`."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes},) * 2); "
+    run = "import sys; sys.argv = ['kg', 'build']; from kg.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", (limit if most_bytes else "") + run],
+        cwd=ROOT,
+        # Under the limit Python would leave truncated byte code behind, in the checkout.
+        env={"KG_VAR": str(var), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_full_disk_publishes_nothing_and_says_so(settings: Settings) -> None:
+    before = published_before(settings)
+    with kg_build(settings.var, most_bytes=20_000) as process:
+        output, errors = process.communicate()
+    assert BuildError.exit_code == process.returncode
+    assert output == ""
+    assert "File too large" in errors
+    assert "as it was" in errors
+    assert before == current(settings.var)
+    assert [before.name] == [path.name for path in (settings.var / "snapshots").iterdir()]
+
+
+def test_a_kill_in_the_middle_publishes_nothing(settings: Settings) -> None:
+    before = published_before(settings)
+    with kg_build(settings.var) as process:
+        while not list((settings.var / "snapshots").glob(".draft-*/*.nq")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert before == current(settings.var)
