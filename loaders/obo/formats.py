@@ -64,6 +64,8 @@ def read(path: Path, wanted: Set[str], source: str) -> Ontology:
     try:
         if ".obo" in path.suffixes:
             return _obo(path, wanted, source)
+        if path.suffix == ".owl" and not _is_closed(path):
+            raise _cut_off(path, source, None)
         return _owl_xml(path, wanted, source) if _is_owl_xml(path) else _rdf(path, wanted, source)
     except UnicodeDecodeError as problem:
         raise SourceError(
@@ -242,6 +244,13 @@ def _annotate(term: Description, predicate: str, text: str) -> None:
 
 
 # --- OWL/XML
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether the root element of an XML file is closed; neither XML parser asks for it."""
+    with path.open("rb") as handle:
+        handle.seek(max(0, path.stat().st_size - 4096))
+        return re.search(rb"</(?:\w+:)?(?:RDF|Ontology)>", handle.read()) is not None
 
 
 def _is_owl_xml(path: Path) -> bool:
