@@ -16,7 +16,14 @@ from loaders import emit
 from loaders.clinicaltrials import codes, numbers
 from loaders.clinicaltrials.protocol import Form, facility, mesh_id, organization, read_protocol
 from loaders.clinicaltrials.study import (
-    Arm, Facts, Group, Intervention, Location, Outcome, Reference, Study,
+    Arm,
+    Facts,
+    Group,
+    Intervention,
+    Location,
+    Outcome,
+    Reference,
+    Study,
 )  # fmt: skip
 from loaders.clinicaltrials.v2 import arm_type
 from loaders.record import Record
@@ -131,7 +138,9 @@ def _link_arms(record: Record, study: Study) -> None:
             start += counts[arm.label]
     named = [_named(arm.label, study.interventions) for arm in study.arms]
     pairs = list(zip(study.arms, named, strict=True))
-    if any(found is not None and arm.interventions and found not in arm.interventions for arm, found in pairs):
+    if any(
+        found is not None and arm.interventions and found not in arm.interventions for arm, found in pairs
+    ):
         for arm, found in pairs:
             arm.interventions = [] if found is None else [found]
 
@@ -339,7 +348,11 @@ def _event_list(record: Record, study: Study, groups: dict[str, Group], prefix: 
     terms = record.texts(f"{prefix}Term")
     ids = record.texts(f"{prefix}StatsGroupId")
     # Every event has a number for every group.
-    if not terms or len(ids) != len(terms) * len(groups) or len(_blocks([(i, "") for i in ids])) != len(terms):
+    if (
+        not terms
+        or len(ids) != len(terms) * len(groups)
+        or len(_blocks([(i, "") for i in ids])) != len(terms)
+    ):
         return
     systems = _beside(record, f"{prefix}OrganSystem", len(terms))
     assessments = _beside(record, f"{prefix}AssessmentType", len(terms))

@@ -15,7 +15,6 @@ from kg.errors import UnknownValue
 from kg.terms import STROMA
 from loaders.record import Record
 
-
 T = TypeVar("T")
 
 
@@ -97,7 +96,7 @@ WORDS: dict[str, dict[str, str]] = {
         "PRIMARY": "primary",
         "SECONDARY": "secondary",
         "OTHERPRESPECIFIED": "other",
-        "POSTHOC": "post hoc",
+        "POSTHOC": "other",
     },
     "yesno": {
         "TRUE": "true", "YES": "true", "ACCEPTSHEALTHYVOLUNTEERS": "true",

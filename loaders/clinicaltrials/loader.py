@@ -11,7 +11,8 @@ from pathlib import Path
 from pyoxigraph import Quad
 
 from kg.parts import SourceInfo
-from loaders.clinicaltrials import classic, read as reading, statements, table, v2
+from loaders.clinicaltrials import classic, statements, table, v2
+from loaders.clinicaltrials import read as reading
 from loaders.emit import Graph
 from loaders.record import Record
 

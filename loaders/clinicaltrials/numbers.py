@@ -201,6 +201,14 @@ def outcome(
     return Observed(STROMA.OutcomeObservation, group, ("outcome", *place), about + facts, of)
 
 
+_VALUES = {*codes.STATISTICS.values(), STROMA.countValue, STROMA.eventCount, STROMA.valueText, STROMA.pValue}
+
+
+def has_value(facts: Facts) -> bool:
+    """Whether anything was reported: an absent number is no statement, and a denominator alone says little."""
+    return any(prop in _VALUES for prop, _ in facts)
+
+
 def event_total(group: Group, kind: str, facts: Facts) -> Observed:
     """How many of a group had any serious or any other event, or died; `facts` are the counts."""
     measure, term, serious = _TOTALS[kind]
@@ -221,10 +229,8 @@ def event(group: Group, place: tuple[str, ...], about: Facts, facts: Facts) -> O
 
 def event_facts(term: str, organ_system: str | None, assessment: str | None, *, serious: bool) -> Facts:
     """What is said of an event whatever the group."""
-    measure = STROMA.MeasureSeriousAdverseEvents if serious else STROMA.MeasureAdverseEvents
     facts: Facts = [
         (RDFS.label, emit.string(term)),
-        (STROMA.forMeasure, measure),
         (STROMA.eventTerm, emit.string(term)),
         (STROMA.isSerious, Literal(str(serious).lower(), datatype=XSD.boolean)),
     ]
@@ -235,7 +241,9 @@ def event_facts(term: str, organ_system: str | None, assessment: str | None, *, 
     return facts
 
 
-def affected(record: Record, n: tuple[str, object], of: tuple[str, object], events: tuple[str, object]) -> Facts:
+def affected(
+    record: Record, n: tuple[str, object], of: tuple[str, object], events: tuple[str, object]
+) -> Facts:
     """n, N and the number of events, each as (field, value)."""
     return (
         measured(STROMA.numberAffected, record, *n)
@@ -250,7 +258,9 @@ def comparison(analysis: Record) -> Facts:
     if text := analysis.text("pValue"):
         match = re.fullmatch(r"(<=|>=|≤|≥|<|>|=)?\s*(\d*\.?\d+)", text)
         if match:
-            operator = {"≤": "<", "<=": "<", "≥": ">", ">=": ">"}.get(match.group(1) or "=", match.group(1) or "=")
+            operator = {"≤": "<", "<=": "<", "≥": ">", ">=": ">"}.get(
+                match.group(1) or "=", match.group(1) or "="
+            )
             facts.append((STROMA.pValue, emit.decimal(analysis, "pValue", match.group(2))))
             facts.append((STROMA.pOperator, emit.string(operator)))
         else:
@@ -260,7 +270,11 @@ def comparison(analysis: Record) -> Facts:
     if text := analysis.text("paramType"):
         facts.append((STROMA.statisticName, emit.string(text)))
     facts += measured(STROMA.numericValue, analysis, "paramValue", analysis.take("paramValue"))
-    for name, prop in (("ciLowerLimit", STROMA.ciLow), ("ciUpperLimit", STROMA.ciHigh), ("ciPctValue", STROMA.ciLevel)):
+    for name, prop in (
+        ("ciLowerLimit", STROMA.ciLow),
+        ("ciUpperLimit", STROMA.ciHigh),
+        ("ciPctValue", STROMA.ciLevel),
+    ):
         facts += measured(prop, analysis, name, analysis.take(name))
     spread = _SPREADS.get(codes.normal(analysis.text("dispersionType") or ""))
     if spread is not None:

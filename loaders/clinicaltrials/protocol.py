@@ -84,14 +84,18 @@ _YEARS = {
     "minute": 1 / Decimal(525960),
 }
 
-# A name with such a word is an institution even where a person is registered as the sponsor.
+# A name with such a word is an institution, whoever it is named after.
 _INSTITUTION = re.compile(
     r"universi|hospital|institut|cent(er|re|ro|rum)\b|clinic|clínica|college|school|foundation|fundaci|inc\b|"
     r"ltd|llc|gmbh|corp|compan|co\.|biotech|pharma|therap|theme|council|ministry|department|academy|society|"
-    r"group|network|service|s\.a\.|medical|health|trust|association|agency|bank|laborator",
+    r"group|network|service|s\.a\.|medical|health|trust|association|agency|bank|laborator|hôpita|osped|fund\b|"
+    r"hastane|casa de|conselho|fundação|the alfred|\bPT\.",
     re.IGNORECASE,
 )
-_PERSON = re.compile(r"\b(M\.? ?D\.?|Ph\.? ?D\.?|MBBS|Prof(essor|\.)?|Dr\.?)(\W|$)")
+_TITLE = re.compile(
+    r"\b(M\. ?D\.?|MD|Ph\.? ?D\.?|M\.? ?Sc\.?|MBBS|Prof(essor|\.)?|Dr\.?)(?!\w)", re.IGNORECASE
+)
+_MAIL = re.compile(r"[\w.%+-]+@[\w-]+(\.[\w-]+)+")
 
 
 class Form:
@@ -131,7 +135,7 @@ def read_protocol(form: Form, study: Study) -> None:
     """Take what both forms say in the same way into `study`."""
     facts = study.facts
     for prop, path, name in _TEXTS:
-        facts += [(prop, emit.string(text)) for _, _, text in form.values(path, name)]
+        facts += [(prop, prose(text)) for _, _, text in form.values(path, name)]
     for prop, path, name in _DATES:
         facts += _date(form, prop, path, name)
     for kind, prop, text_prop, path, name in _CODES:
@@ -229,22 +233,27 @@ def _as_of(form: Form, study: Study) -> None:
         study.last_known_status = codes.code("status", *last)
 
 
-def organization(name: str, category: str | None, *, lead: bool, by_investigator: bool) -> Organization | None:
+def organization(
+    name: str, category: str | None, *, lead: bool, by_investigator: bool
+) -> Organization | None:
     """A sponsor as an organisation, or None for one that is a person: names of people stay out.
 
-    A person is one of class INDIV, with an academic title, or the sponsor of a study whose responsible party is
-    a sponsor-investigator, unless the name has an institution's word.
+    A person is one of class INDIV; also, unless the name has an institution's word, one with an academic
+    title, or the sponsor of a study whose responsible party is a sponsor-investigator.
     """
-    if category == "INDIV" or _PERSON.search(name):
-        return None
-    if by_investigator and not _INSTITUTION.search(name):
+    if category == "INDIV" or ((by_investigator or _TITLE.search(name)) and not _INSTITUTION.search(name)):
         return None
     return Organization(name, category, lead)
 
 
 def facility(name: str | None) -> str | None:
     """A facility's name unless it is a person's practice."""
-    return None if name is None or _PERSON.search(name) else name
+    return None if name is None or (_TITLE.search(name) and not _INSTITUTION.search(name)) else name
+
+
+def prose(text: str) -> Literal:
+    """Free text without the e-mail addresses some sponsors write into it."""
+    return emit.string(_MAIL.sub("[address left out]", text))
 
 
 def mesh_id(text: str) -> str:

@@ -57,7 +57,9 @@ def _of_file(path: Path, source: str) -> Iterator[Record]:
                     source=source, file=path.name, advice="Known are .json, .jsonl (each also .gz) and .tsv",
                 )  # fmt: skip
     except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
-        raise SourceError(f"the gzip file is damaged: {problem}", source=source, file=path.name, advice=_AGAIN) from problem
+        raise SourceError(
+            f"the gzip file is damaged: {problem}", source=source, file=path.name, advice=_AGAIN
+        ) from problem
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -105,7 +107,9 @@ def _parse(raw: bytes, place: str, source: str) -> Any:
             source=source, file=place, record=_identifier(raw), advice=_AGAIN,
         ) from problem  # fmt: skip
     except RecursionError as problem:
-        raise SourceError("the JSON is nested too deeply", source=source, file=place, advice=_AGAIN) from problem
+        raise SourceError(
+            "the JSON is nested too deeply", source=source, file=place, advice=_AGAIN
+        ) from problem
 
 
 def _studies(value: Any, place: str, source: str) -> Iterator[Mapping[str, Any]]:

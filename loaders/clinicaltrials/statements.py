@@ -12,7 +12,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, XSD, digest, expand, mint
 from loaders import emit
-from loaders.clinicaltrials import outcome_rules, therapy
+from loaders.clinicaltrials import numbers, outcome_rules, therapy
 from loaders.clinicaltrials.study import Comparison, Facts, Group, Location, Observed, Outcome, Study
 from loaders.emit import Graph
 from loaders.record import Record
@@ -45,9 +45,12 @@ def quads(study: Study, record: Record, graph: Graph) -> Iterator[Quad]:
     yield from outcomes.planned()
     groups = _Groups(study, graph, trial)
     for observed in study.observations:
-        yield from _observation(graph, trial, study, observed, groups, outcomes)
+        if numbers.has_value(observed.facts):
+            yield from _observation(graph, trial, study, observed, groups, outcomes)
     for comparison in study.comparisons:
-        yield from _comparison(graph, trial, study, comparison, groups, outcomes)
+        # A test within one group (against its own baseline) compares no groups.
+        if len(comparison.groups) > 1 and numbers.has_value(comparison.facts):
+            yield from _comparison(graph, trial, study, comparison, groups, outcomes)
 
 
 def registry_record(
@@ -86,6 +89,16 @@ def condition(graph: Graph, trial: NamedNode, label: str) -> Iterator[Quad]:
         yield graph.quad(node, RDF.type, _RA)
 
 
+def mesh_condition(graph: Graph, trial: NamedNode, mesh: str, heading: str) -> Iterator[Quad]:
+    """A condition the registry gives by its MeSH id and heading."""
+    node = mint("condition", emit.slug(heading))
+    yield graph.quad(trial, STROMA.studiesCondition, node)
+    yield graph.quad(node, RDFS.label, emit.string(heading))
+    yield graph.quad(node, STROMA.meshId, emit.string(mesh))
+    if mesh == _MESH_RA:
+        yield graph.quad(node, RDF.type, _RA)
+
+
 def named_organization(graph: Graph, node: NamedNode, name: str, category: str | None) -> Iterator[Quad]:
     """An organisation with its name and the registry's class of it."""
     yield graph.quad(node, RDF.type, expand("foaf:Organization"))
@@ -113,12 +126,7 @@ def _conditions(graph: Graph, trial: NamedNode, study: Study) -> Iterator[Quad]:
     for label in study.conditions:
         yield from condition(graph, trial, label)
     for mesh, heading in study.meshes:
-        node = mint("condition", emit.slug(heading))
-        yield graph.quad(trial, STROMA.studiesCondition, node)
-        yield graph.quad(node, RDFS.label, emit.string(heading))
-        yield graph.quad(node, STROMA.meshId, emit.string(mesh))
-        if mesh == _MESH_RA:
-            yield graph.quad(node, RDF.type, _RA)
+        yield from mesh_condition(graph, trial, mesh, heading)
 
 
 def _locations(graph: Graph, trial: NamedNode, study: Study) -> Iterator[Quad]:
@@ -136,7 +144,11 @@ def _location(graph: Graph, trial: NamedNode, node: NamedNode, place: Location) 
     yield graph.quad(trial, STROMA.hasLocation, node)
     yield graph.quad(node, RDF.type, STROMA.StudyLocation)
     yield graph.quad(node, RDFS.label, emit.string(label))
-    for prop, value in ((STROMA.country, place.country), (STROMA.city, place.city), (STROMA.state, place.state)):
+    for prop, value in (
+        (STROMA.country, place.country),
+        (STROMA.city, place.city),
+        (STROMA.state, place.state),
+    ):
         if value:
             yield graph.quad(node, prop, emit.string(value))
 
@@ -175,9 +187,8 @@ class _Outcomes:
         return self._nodes[key], quads
 
     def _write(self, outcome: Outcome) -> Iterator[Quad]:
-        role = outcome.role.replace(" ", "-")
-        self._counts[role] = number = self._counts.get(role, 0) + 1
-        node = mint("outcome", self._study.nct, role, number)
+        self._counts[outcome.role] = number = self._counts.get(outcome.role, 0) + 1
+        node = mint("outcome", self._study.nct, outcome.role, number)
         self._nodes[outcome.role, outcome.measure, outcome.time_frame] = node
         quad = self._graph.quad
         yield quad(self._trial, STROMA.hasPlannedOutcome, node)

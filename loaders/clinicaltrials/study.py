@@ -36,7 +36,7 @@ class Arm:
 
 @dataclass
 class Outcome:
-    """A planned or a reported outcome; `role` is primary, secondary, other or post hoc."""
+    """A planned or a reported outcome; `role` is primary, secondary or other."""
 
     role: str
     measure: str

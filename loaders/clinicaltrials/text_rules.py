@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pyoxigraph import NamedNode
+from pyoxigraph import Literal, NamedNode
 
-from kg.terms import STROMA
+from kg.terms import STROMA, XSD
 
 _I = re.IGNORECASE
 
@@ -33,7 +33,9 @@ MSC_BRANDS = re.compile(
     r"hb-admscs?|jointstem|astrostem|smup-ia-01|bx-u001|bc-u001|celltex)\w*",
     _I,
 )
-_EV = re.compile(r"\bexosom\w*|\bextracellular vesicles?|\bmicrovesicles?|\bsecretome\b|-(?:Exo|EV)s?\b|\bsEVs?\b", _I)
+_EV = re.compile(
+    r"\bexosom\w*|\bextracellular vesicles?|\bmicrovesicles?|\bsecretome\b|-(?:Exo|EV)s?\b|\bsEVs?\b", _I
+)
 _NOT_CELLS = re.compile(
     r"conditioned medi|\bpleiotropic factor|\bCM\b|lysate|supernatant|derived factors?|stromal vascular fraction|\bSVF\b|"
     r"micro-?fr(?:agmented|actured)|mononuclear|aspirate|lipogems|platelet[\s-]rich",
@@ -48,7 +50,7 @@ _INERT = re.compile(
 # A tissue stands before the cells it gives ("adipose-derived ... cells") or after ("MSC from bone marrow").
 _TISSUES: tuple[tuple[str, str, str | None], ...] = (
     # (exemplar, words, abbreviation that stands before MSC)
-    ("TissueUmbilicalCordBlood", r"(?:umbilical[\s-]*)?cord[\s-]*blood", r"h?UCB"),
+    ("TissueUmbilicalCordBlood", r"(?:umbilical[\s-]*)?cord[\s-]*blood(?! tissue)", r"h?UCB"),
     ("TissueWhartonJelly", r"wharton'?´?’?s?[\s-]*jelly", r"h?(?:UC)?WJ"),
     ("TissueUmbilicalCord", r"(?:human |allogeneic )?umbilical[\s-]*cord(?![\s-]*blood)(?:[\s-]*(?:tissue|lining))?|cord tissue", r"h?UC"),
     ("TissueAdipose", r"adipose(?:[\s-]*tissue)?|(?:abdominal |autologous )?fat(?: tissue)?|lipoaspirate", r"h?A[DT]|h?ad|Ad"),
@@ -67,15 +69,20 @@ _JOIN = r"[\s-]*(?:\(\w+\)[\s-]*)?(?:tissue[\s-]*)?(?:derived|origin\w*|sourced?
 _WORDS = r"(?:(?:human|adult|allogene?ic|autologous|cultured?|expanded|ex[\s-]vivo|culture-expanded|multipotent|purified|clonal)[\s,-]+){0,3}"
 _FROM = r"(?:[^.;]{0,30}?)\b(?:derived|isolated|obtained|harvested|extracted|prepared|collected|cultured|expanded|sourced)?\s*(?:from|of)\s+(?:the\s+|human\s+|healthy\s+|patient'?s?\s+|own\s+|autologous\s+|donated\s+|adult\s+|allogene?ic\s+){0,4}"
 
-_DONORS = (
-    ("DonorAutologous", rf"\bautologo?us\b(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|(?:patient|participant|subject)s?['’´]?s?['’]? own\b"),
-    ("DonorAllogeneic", rf"\b(?:allogen[ei]*c|allogeneous|homologous)\b(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|\b(?:third[\s-]party|unrelated|healthy|universal) donors?\b"),
+# Other things of a donor that stand beside the cells in the same text.
+_OTHER = (
+    r"\s+(?:ha?ematopoietic|peripheral blood stem|bone marrow transplant|stem cell transplant|HSCT|BMT|HCT|blood(?! stem)|"
+    r"platelet|serum|plasma|PRP|bone graft|fat graft|chondrocyte|cartilage|islet|kidney|liver)"
+)
+_DONORS = tuple((name, re.compile(pattern, _I)) for name, pattern in (
+    ("DonorAutologous", rf"\bautologo?us\b(?!{_OTHER})(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|(?:patient|participant|subject)s?['’´]?s?['’]? own\b"),
+    ("DonorAllogeneic", rf"\b(?:allogen[ei]*c|allogeneous|homologous)\b(?!{_OTHER})(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|\b(?:third[\s-]party|unrelated|healthy|universal) donors?\b"),
     ("DonorXenogeneic", r"\bxenogen[ei]*c\b(?=[^.;,]{0,60}cells)"),
-)  # fmt: skip
+))  # fmt: skip
 
-_ROUTES = (
+_ROUTES = tuple((name, re.compile(pattern, _I)) for name, pattern in (
     ("RouteIntravenous", r"\bintra-?venous(?:ly)?\b|\bi\.v\.?(?=\W)|\bIV\b(?=[\s-]*(?:infusion|injection|administ|bag|drip|push|dose|route|infused|[,.;)]|via|$))|\b(?:peripheral|central) ve(?:in|nous)"),
-    ("RouteIntraArticular", r"\bintra-?[\s-]?articular(?:ly)?\b|\bIA (?:injection|administ)|\b(?:inject\w*|implant\w*) (?:directly )?in(?:to|side)? (?:the |affected |target )*(?:knee|hip|joint)"),
+    ("RouteIntraArticular", r"\bintra-?[\s-]?articular(?:ly)?\b|\bIA (?:injection|administ)|\b(?:inject\w*|implant\w*) (?:directly )?in(?:to|side)? (?:the |affected |target )*(?:knee|hip|joint)|\b(?:inject|transplant|implant|administ)\w*[^.;]{0,70} in(?:to)? (?:the )?joints?\b"),
     ("RouteIntramuscular", r"\bintra-?muscular(?:ly)?\b|\bIM (?:injection|administ)"),
     ("RouteIntrathecal", r"\bintra-?thecal(?:ly)?\b|\blumbar puncture\b(?=[^.;]{0,40}(?:cells|MSC|inject|administ))"),
     ("RouteSubcutaneous", r"\bsub-?cutaneous(?:ly)?\b(?! (?:fat|adipose|tissue|abdominal))"),
@@ -91,7 +98,7 @@ _ROUTES = (
     ("RouteIntradermal", r"\bintra-?dermal(?:ly)?\b"),
     ("RouteEpidural", r"\bepidural(?:ly)?\b"),
     ("RouteIntracerebral", r"\bintra-?cerebral(?:ly)?\b|\bintra-?cerebro-?ventricular\b|\bintra-?parenchymal brain\b"),
-)  # fmt: skip
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Reading:
     """One fact read from a text: the rule, its value, and the words it stands on."""
 
     rule: str
-    value: NamedNode | Decimal | int
+    value: NamedNode | Literal
     words: str
 
 
@@ -143,25 +150,39 @@ def msc_words(text: str) -> str:
 
 def is_msc(text: str) -> bool:
     """Whether the text names mesenchymal stromal cells, and not a product made without them."""
-    return bool(MSC.search(text) or MSC_BRANDS.search(text)) and not (_NOT_CELLS.search(text) or _EV.search(text))
+    return bool(MSC.search(text) or MSC_BRANDS.search(text)) and not (
+        _NOT_CELLS.search(text) or _EV.search(text)
+    )
+
+
+def _tissue_patterns() -> Iterator[tuple[str, str, re.Pattern[str]]]:
+    for name, words, short in _TISSUES:
+        before = rf"\b(?:{words}){_JOIN}{_WORDS}(?:{_MSC}|stem cells?|stromal cells?)"
+        yield name, "tissue-before-cells", re.compile(before, _I)
+        after = rf"(?:{_MSC}|\bstem cells?|\bcells){_FROM}(?:{words})\b"
+        yield name, "cells-from-tissue", re.compile(after, _I)
+        if short:
+            yield (
+                name,
+                "tissue-in-abbreviation",
+                re.compile(rf"\b(?:{short})[\s-]?(?:MSC|mesenchymal|SC)s?\b"),
+            )
+
+
+_TISSUE_PATTERNS = tuple(_tissue_patterns())
+_TISSUE_WORDS = re.compile("|".join(words for _, words, _ in _TISSUES) + r"|\w[\s-]?(?:MSC|mesench|SC)", _I)
 
 
 def tissue(text: str) -> Reading | None:
     """The tissue the cells come from; None where the text names none, or several."""
+    if not _TISSUE_WORDS.search(text):
+        return None
     found: dict[str, Reading] = {}
     rest = text
-    for name, words, short in _TISSUES:
-        patterns = [
-            ("tissue-before-cells", rf"\b(?:{words}){_JOIN}{_WORDS}(?:{_MSC}|stem cells?|stromal cells?)"),
-            ("cells-from-tissue", rf"(?:{_MSC}|\bstem cells?|\bcells){_FROM}(?:{words})\b"),
-        ]
-        if short:
-            patterns.append(("tissue-in-abbreviation", rf"\b(?:{short})[\s-]?(?:MSC|mesenchymal|SC)s?\b"))
-        for rule, pattern in patterns:
-            flags = 0 if rule == "tissue-in-abbreviation" else _I
-            if match := re.search(pattern, rest, flags):
-                found.setdefault(name, Reading(rule, STROMA(name), match.group(0)))
-                rest = rest.replace(match.group(0), " | ")
+    for name, rule, pattern in _TISSUE_PATTERNS:
+        if match := pattern.search(rest):
+            found.setdefault(name, Reading(rule, STROMA(name), match.group(0)))
+            rest = rest.replace(match.group(0), " | ")
     # Wharton's jelly lies in the umbilical cord: naming both is naming the jelly.
     if "TissueWhartonJelly" in found:
         found.pop("TissueUmbilicalCord", None)
@@ -173,7 +194,7 @@ def donor(text: str) -> Reading | None:
     found = [
         Reading("donor-word", STROMA(name), match.group(0))
         for name, pattern in _DONORS
-        if (match := re.search(pattern, text, _I))
+        if (match := pattern.search(text))
     ]
     return found[0] if len(found) == 1 else None
 
@@ -183,7 +204,7 @@ def routes(text: str) -> list[Reading]:
     return [
         Reading("route-word", STROMA(name), match.group(0))
         for name, pattern in _ROUTES
-        if (match := re.search(pattern, text, _I))
+        if (match := pattern.search(text))
     ]
 
 
@@ -197,11 +218,10 @@ _PLAIN = r"\d{1,3}(?:,\d{3})+|\d{6,10}"
 _RANGE = r"\s*(?:-|–|—|to|~|or|and|,)\s*"
 _CELLS = (
     r"(?:(?:human|allogene?ic|autologous|viable|expanded|cultured|umbilical cord|adipose|bone marrow|placenta|derived|"
-    r"ex vivo|total|live|living|mesenchymal|stem|stromal|precursor|UC|BM|AD)[\s-]*){0,6}"
-    r"(?:cells?|\w{0,7}-?MSCs?|e?ASCs?|MPCs?|\w{0,2}ADSCs?)\b"
+    r"ex vivo|total|live|living|mesenchymal|stem|stromal|precursor|UC|BM|AD)[\s,-]*){0,6}"
+    r"(?:cells?|(?:[a-z]+ )?\w{0,7}-?MSCs?|(?:[a-z]+ )?mesenchymal (?:stem|stromal) cells?|e?ASCs?|MPCs?|\w{0,2}ADSCs?)\b"
 )
-_PER_KG = r"\s*(?:/|per|\.)\s*(?:(?:kilo(?:gram)?s?|kgs?)\b)(?:\s*\(?kg\)?)?"
-_MASS = re.compile(rf"{_PER_KG}", _I)
+_PER_KG = r"\s*(?:/|per|\.)\s*(?:(?:kilo(?:gram)?s?|kgs?)(?:\s*(?:bw|b\.w\.))?\b)(?:\s*\(?kg\)?)?"
 _NUMERAL = (
     rf"(?:(?P<a>{_DECIMAL})(?:(?P<sep>{_RANGE})(?P<b>{_DECIMAL}))?{_TIMES}(?P<power>{_POWER})"
     rf"|(?P<c>{_DECIMAL}){_TIMES}(?P<power2>{_POWER}){_RANGE}(?P<d>{_DECIMAL}){_TIMES}(?P<power3>{_POWER})"
@@ -211,8 +231,13 @@ _NUMERAL = (
 )
 _DOSE = re.compile(
     rf"(?<![\d.^/]){_NUMERAL}\s*(?:(?:of\s+)?(?P<cells>{_CELLS})|(?=\s*(?:/|per)\s*k))\s*(?P<kg>{_PER_KG})?"
-    r"(?P<bad>\s*(?:/|per)\s*(?:m[lL]|cm|[µμu][lL]|L\b|liter|litre|dose of|m2|m²|mm))?",
+    r"(?P<bad>\s*(?:/|per|in)\s*\d*\s*(?:m[lL]|cc\b|cm|[µμu][lL]|L\b|liter|litre|m2|m²|mm|square|(?:entry |injection )?sites?|points?))?",
     _I,
+)
+
+
+_IN_TURN = re.compile(
+    r"\bfirst (?:dose|infusion|injection)\b.*\bsecond (?:dose|infusion|injection)\b", _I | re.DOTALL
 )
 
 
@@ -223,28 +248,39 @@ def doses(text: str) -> list[Dose]:
     for match in _DOSE.finditer(text):
         if match.group("bad") or not (match.group("cells") or match.group("kg")):
             continue
+        before = text[max(0, match.start() - 20) : match.start()].lower()
+        # A total over several doses is no dose; what follows it tells too little to divide it.
+        if re.search(
+            r"\b(?:total|max(?:imum|imal)?|minimum|up to|at least)(?: dose)?(?: of)?(?: a)?\s*$", before
+        ):
+            continue
         unit = "{cells}/kg" if match.group("kg") else "{cells}"
-        for low, high, rule in _amounts(match):
+        between = before.rstrip().endswith("between")
+        for low, high, rule in _amounts(match, between):
             # Below ten thousand cells a kilogram, or over ten to the eleventh, it is no dose of cells.
             top = high or low
             if low < (1_000 if match.group("kg") else 10_000) or top > Decimal("1e11"):
                 continue
             key = (low, high, unit)
             found.setdefault(key, Dose(rule, low, high, unit, match.group(0).strip()))
-    return list(found.values())
+    # "5 to 10 million ... 10 million is the maximum": the bounds of a range are no levels of their own.
+    bounds = {(bound, dose.unit) for dose in found.values() if dose.high for bound in (dose.low, dose.high)}
+    levels = [dose for dose in found.values() if dose.high or (dose.low, dose.unit) not in bounds]
+    # "The first dose will be ..., the second ...": one regimen whose doses differ, which we cannot say.
+    return [] if len(levels) > 1 and _IN_TURN.search(text) else levels
 
 
-def _amounts(match: re.Match[str]) -> Iterator[tuple[Decimal, Decimal | None, str]]:
+def _amounts(match: re.Match[str], between: bool) -> Iterator[tuple[Decimal, Decimal | None, str]]:
     part = match.groupdict()
     if part["a"]:
         power, rule = _power(part["power"])
-        yield from _pair(part["a"], part["sep"], part["b"], power, rule)
+        yield from _pair(part["a"], "-" if between else part["sep"], part["b"], power, rule)
     elif part["c"]:
         (first, rule), (second, _) = _power(part["power2"]), _power(part["power3"])
         yield _times(part["c"], first), _times(part["d"], second), rule
     elif part["e"]:
         scale = Decimal(10) ** (9 if part["million"].lower() == "billion" else 6)
-        yield from _pair(part["e"], part["sep2"], part["f"], scale, "dose-in-millions")
+        yield from _pair(part["e"], "-" if between else part["sep2"], part["f"], scale, "dose-in-millions")
     elif part["g"]:
         yield Decimal(part["g"].replace(",", ".")), None, "dose-in-e-notation"
     else:
@@ -256,7 +292,7 @@ def _amounts(match: re.Match[str]) -> Iterator[tuple[Decimal, Decimal | None, st
 def _pair(
     low: str, separator: str | None, high: str | None, scale: Decimal, rule: str
 ) -> Iterator[tuple[Decimal, Decimal | None, str]]:
-    """"0.75 or 1.5" are two levels, "2.0-2.86" is one range."""
+    """ "0.75 or 1.5" are two levels, "2.0-2.86" is one range."""
     if high is None or separator is None:
         yield _times(low, scale), None, rule
     elif separator.strip().lower() in ("or", "and", ","):
@@ -291,6 +327,7 @@ _SINGLE = re.compile(
     r"(?P<each>\s*[,(:]?\s*(?:of\s+|with\s+)?\d)?",
     _I,
 )
+_AND_AGAIN = re.compile(r"[^.;]{0,60}\b(?:and|then) (?:again )?(?:at|on|after|(?:a )?second)\b", _I)
 _REPEATED = (
     ("number-of-doses", re.compile(rf"\b{_COUNT}\s+{_BETWEEN}{_GIVEN}\b(?!\s*(?:levels?|groups?|cohorts?|arms?))", _I)),
     ("number-of-times", re.compile(rf"\b{_COUNT}\s+times(?:\s+(?:of\s+)?{_BETWEEN}{_GIVEN})", _I)),
@@ -298,16 +335,23 @@ _REPEATED = (
 )  # fmt: skip
 _DAYS = re.compile(r"\b(?:on |at )?(day|week|month)s?\s+((?:\d+\s*(?:,|and|&)\s*)+(?:and\s+)?\d+)\b", _I)
 _UNIT_DAYS = {"day": Decimal(1), "week": Decimal(7), "month": Decimal("30.4375")}
-_INTERVALS = (
+_INTERVALS = tuple((rule, re.compile(pattern, _I)) for rule, pattern in (
     ("interval-of", rf"\binterval(?: time)?\s*(?:is|of|:|between[^.;]{{0,30}}(?:is|of))\s*(?:about\s+)?{_COUNT}[\s-]*(day|week|month)s?"),
     ("interval-before", rf"\b(?:at|with|in)\s+(?:an?\s+)?{_COUNT}[\s-]*(day|week|month)s?\s+intervals?"),
     ("interval-apart", rf"\b{_COUNT}\s*(day|week|month)s?\s+apart"),
     ("interval-every", rf"\bevery\s+{_COUNT}?\s*(day|week|month)s?\b"),
     ("interval-once-a", r"\b(?:once|one time)\s+(?:a|per|every|each)\s+()(day|week|month)\b"),
     ("interval-weekly", r"\b()(week|month)ly\s+(?:intravenous\s+|IV\s+)?(?:doses?|infusions?|injections?)"),
-)  # fmt: skip
+))  # fmt: skip
 _GIVING = re.compile(r"infus|inject|\bdos(?:e|es|ing)\b|administ|transplant|treat|repeat|MSC|cells", _I)
 _VISIT = re.compile(r"follow|visit|assess|monitor|evaluat|examin|culture|passag", _I)
+
+
+# What stands before a number that is the end of a range or a limit.
+_UNSURE = re.compile(
+    r"(?:\d\s*(?:-|–|to|or)\s*|\bup to (?:a total of )?|\bat least |\bm(?:ax|in)imum (?:of )?|\bone (?:to|or) |\babout |\bpossible )$",
+    _I,
+)
 
 
 def number_of_doses(text: str) -> Reading | None:
@@ -316,14 +360,19 @@ def number_of_doses(text: str) -> Reading | None:
     for rule, pattern in _REPEATED:
         for match in pattern.finditer(text):
             count = _count(match.group(1))
-            if 1 <= count <= 30:
-                found.setdefault(count, Reading(rule, count, match.group(0)))
+            # "15 injections" are sites of one treatment; "3-5 doses" and "up to 2" are no number.
+            sites = "injection" in match.group(0).lower() and count > 6
+            if 1 <= count <= 30 and not sites and not _UNSURE.search(text[: match.start()]):
+                found.setdefault(count, Reading(rule, _integer(count), match.group(0)))
     listed = _listed_days(text)
     if listed is not None:
-        found.setdefault(len(listed[0]), Reading("doses-on-days", len(listed[0]), listed[1]))
-    single = [match for match in _SINGLE.finditer(text)]
+        found.setdefault(len(listed[0]), Reading("doses-on-days", _integer(len(listed[0])), listed[1]))
+    single = list(_SINGLE.finditer(text))
+    if any(_AND_AGAIN.match(text, match.end()) for match in single):
+        return None
     if single and not found:
-        return Reading("single-dose", 1, single[0].group(0))
+        end = single[0].start("each") if single[0].group("each") else single[0].end()
+        return Reading("single-dose", ONCE, text[single[0].start() : end])
     # "single dose, 4x10^7 cells ... 4 times" says how big one dose is.
     if any(not match.group("each") for match in single) and set(found) != {1}:
         return None
@@ -337,15 +386,17 @@ def interval(text: str) -> Reading | None:
         if not _GIVING.search(sentence) or _VISIT.search(sentence):
             continue
         for rule, pattern in _INTERVALS:
-            for match in re.finditer(pattern, sentence, _I):
+            for match in pattern.finditer(sentence):
+                if _UNSURE.search(sentence[: match.start(1) if match.group(1) else match.start()]):
+                    continue
                 days = _count(match.group(1) or "one") * _UNIT_DAYS[match.group(2).lower()]
-                found.setdefault(days, Reading(rule, days, match.group(0)))
+                found.setdefault(days, Reading(rule, _days(days), match.group(0)))
     listed = _listed_days(text)
     if listed is not None:
         steps = {b - a for a, b in zip(listed[0], listed[0][1:], strict=False)}
         if len(steps) == 1:
             days = steps.pop()
-            found.setdefault(days, Reading("interval-of-days", days, listed[1]))
+            found.setdefault(days, Reading("interval-of-days", _days(days), listed[1]))
         else:
             return None
     return next(iter(found.values())) if len(found) == 1 else None
@@ -358,13 +409,26 @@ def _listed_days(text: str) -> tuple[list[Decimal], str] | None:
         start = max(text.rfind(".", 0, match.start()), text.rfind("\n", 0, match.start())) + 1
         before = text[start : match.start()]
         if _GIVING.search(before) and not _VISIT.search(before):
-            days = tuple(int(n) * _UNIT_DAYS[match.group(1).lower()] for n in re.findall(r"\d+", match.group(2)))
+            days = tuple(
+                int(n) * _UNIT_DAYS[match.group(1).lower()] for n in re.findall(r"\d+", match.group(2))
+            )
             if list(days) == sorted(set(days)):
                 found[days] = match.group(0)
     if len(found) != 1:
         return None
     days, words = next(iter(found.items()))
     return list(days), words
+
+
+def _integer(count: int) -> Literal:
+    return Literal(str(count), datatype=XSD.integer)
+
+
+def _days(days: Decimal) -> Literal:
+    return Literal(f"{days:f}", datatype=XSD.decimal)
+
+
+ONCE = _integer(1)  # the number of doses of a treatment given once
 
 
 def _count(text: str) -> int:

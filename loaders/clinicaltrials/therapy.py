@@ -136,7 +136,8 @@ class _Writer:
     def __init__(self, study: Study, graph: Graph, trial: NamedNode, record: NamedNode) -> None:
         self._study, self._graph, self._trial, self._record = study, graph, trial, record
         self._titles = [
-            Text(name, title, 2) for name, title in zip(("briefTitle", "officialTitle"), study.titles, strict=False)
+            Text(name, title, 2)
+            for name, title in zip(("briefTitle", "officialTitle"), study.titles, strict=False)
         ]
         self._kinds = [self._kind(n) for n in range(len(study.interventions))]
         self._written: set[str] = set()
@@ -147,21 +148,33 @@ class _Writer:
         """What an intervention is: cells, vesicles, placebo, drug or other; for cells and vesicles, why."""
         item = self._study.interventions[n]
         if text_rules.is_inert(item.name):
-            inert = re.search(r"placebo|saline|sham|vehicle|NaCl|sodium chloride|ringer", item.name, re.IGNORECASE)
+            inert = re.search(
+                r"placebo|saline|sham|vehicle|NaCl|sodium chloride|ringer", item.name, re.IGNORECASE
+            )
             return ("placebo" if inert else "other"), None
         texts = [t for t in _texts(item) if t.field != "interventions.description"]
         for text in texts:
             if text_rules.is_vesicle(text.text):
-                return "vesicles", _ingredient(text, STROMA.CellExtracellularVesicle, text_rules.vesicle_words(text.text))
+                return "vesicles", _ingredient(
+                    text, STROMA.CellExtracellularVesicle, text_rules.vesicle_words(text.text)
+                )
             if text_rules.is_msc(text.text):
                 return "cells", _ingredient(text, STROMA.CellMesenchymalStem, text_rules.msc_words(text.text))
-        if _substances(item.name) or _drug_class(item.name):
+        if substances(item.name) or drug_class(item.name):
             return "drug", None
-        if item.type in _CELL_TYPES and _OPEN_NAME.search(item.name) and not text_rules.is_other_product(item.name):
-            for text in [t for t in _texts(item) if t.field == "interventions.description"] + self._only_one(n):
+        if (
+            item.type in _CELL_TYPES
+            and _OPEN_NAME.search(item.name)
+            and not text_rules.is_other_product(item.name)
+        ):
+            for text in [t for t in _texts(item) if t.field == "interventions.description"] + self._only_one(
+                n
+            ):
                 if text_rules.is_msc(text.text):
                     found = Text(text.field, text.text, max(text.level, 1))
-                    return "cells", _ingredient(found, STROMA.CellMesenchymalStem, text_rules.msc_words(text.text))
+                    return "cells", _ingredient(
+                        found, STROMA.CellMesenchymalStem, text_rules.msc_words(text.text)
+                    )
         return ("drug" if item.type == "Drug" else "other"), None
 
     def _only_one(self, n: int) -> list[Text]:
@@ -179,12 +192,14 @@ class _Writer:
             if kind == "placebo":
                 yield self._graph.quad(product, RDF.type, STROMA.PlaceboProduct)
             elif kind == "drug":
-                yield self._graph.quad(product, RDF.type, _drug_class(item.name) or STROMA.DrugProduct)
-                for substance in _substances(item.name):
+                yield self._graph.quad(product, RDF.type, drug_class(item.name) or STROMA.DrugProduct)
+                for substance in substances(item.name):
                     yield self._graph.quad(product, _INGREDIENT, substance)
             else:
                 cells = kind == "cells"
-                yield self._graph.quad(product, RDF.type, STROMA.CellTherapyProduct if cells else STROMA.CellFreeProduct)
+                yield self._graph.quad(
+                    product, RDF.type, STROMA.CellTherapyProduct if cells else STROMA.CellFreeProduct
+                )
                 if why is not None:
                     yield from self._extraction(product, why)
                 if tissue := self._tissue(n - 1):
@@ -216,6 +231,8 @@ class _Writer:
             for prop, value in arm.facts:
                 yield quad(node, prop, value)
             for n in dict.fromkeys(arm.interventions):
+                if self._kinds[n][0] in ("cells", "vesicles") and _gets_placebo(arm):
+                    continue
                 for regimen in self._regimens(n, arm, number):
                     yield quad(node, STROMA.hasIntervention, regimen.node)
                     yield from self._regimen(n, regimen)
@@ -238,15 +255,15 @@ class _Writer:
     def _combined(self, arm: NamedNode, n: int) -> Iterator[Quad]:
         """Drugs inside the name of a cell intervention ("UC-MSC + DMARDs") are co-medication."""
         name = self._study.interventions[n].name
-        drug = _drug_class(name)
-        substances = _substances(name)
-        if not re.search(r"\+|\bplus\b|\bwith\b|\band\b|combin", name, re.IGNORECASE) or not (drug or substances):
+        drug = drug_class(name)
+        found = substances(name)
+        if not re.search(r"\+|\bplus\b|\bwith\b|\band\b|combin", name, re.IGNORECASE) or not (drug or found):
             return
         product = mint("product", self._study.nct, n + 1, "co-medication")
         yield self._graph.quad(arm, STROMA.hasCoMedication, product)
         yield self._graph.quad(product, RDF.type, drug or STROMA.DrugProduct)
         yield self._graph.quad(product, RDFS.label, emit.string(f"co-medication in: {name}"))
-        for substance in substances:
+        for substance in found:
             yield self._graph.quad(product, _INGREDIENT, substance)
 
     def _regimens(self, n: int, arm: Arm | None, number: int) -> list[Regimen]:
@@ -257,17 +274,28 @@ class _Writer:
             return [Regimen(mint("regimen", *base), "", ())]
         own = _schedule(_texts(self._study.interventions[n]))
         titles = _schedule(self._titles)
-        own = replace(own, routes=own.routes or titles.routes, donor=own.donor or titles.donor)
+        own = replace(
+            own,
+            routes=own.routes or titles.routes,
+            donor=own.donor or titles.donor,
+            # "Two doses of ..." in a title are as often two dose levels.
+            count=own.count
+            or (titles.count if titles.count and titles.count.rule == "single-dose" else None),
+        )
         used = own
         if arm is not None and self._cells_of(arm) == [n] and not _is_control(arm):
-            texts = [Text("armGroups.label", arm.label, 1), Text("armGroups.description", arm.description or "", 1)]
+            texts = [
+                Text("armGroups.label", arm.label, 1),
+                Text("armGroups.description", arm.description or "", 1),
+            ]
             used = _merged(own, _schedule(texts), titles)
             if _edges(used) != _edges(own):
                 base.append(f"arm-{number}")
         doses = used.doses if kind == "cells" else ()
         # One dose has no interval: then one of the two was misread.
-        once = used.count is not None and (STROMA.numberOfDoses, _integer(1)) in used.count.edges
-        common = [*used.routes, used.donor, used.count, None if once else used.interval]
+        once = used.count is not None and (STROMA.numberOfDoses, text_rules.ONCE) in used.count.edges
+        times = [used.count, None if once else used.interval] if kind == "cells" else []
+        common = [*used.routes, used.donor, *times]
         shared = tuple(found for found in common if found is not None)
         if len(doses) < 2:
             return [Regimen(mint("regimen", *base), "", doses + shared)]
@@ -323,7 +351,9 @@ def _ingredient(text: Text, cell: NamedNode, words: str) -> Found:
     return Found(((_INGREDIENT, cell),), rule, words, text)
 
 
-def _found(edges: list[tuple[NamedNode, Term]], reading: text_rules.Reading | text_rules.Dose, text: Text) -> Found:
+def _found(
+    edges: list[tuple[NamedNode, Term]], reading: text_rules.Reading | text_rules.Dose, text: Text
+) -> Found:
     return Found(tuple(edges), reading.rule, reading.words, text)
 
 
@@ -336,11 +366,13 @@ def _schedule(texts: list[Text]) -> Schedule:
         if not doses:
             doses = tuple(_found(_dose_edges(dose), dose, text) for dose in text_rules.doses(text.text))
         if count is None and (reading := text_rules.number_of_doses(text.text)):
-            count = _found([(STROMA.numberOfDoses, _integer(reading.value))], reading, text)
+            count = _found([(STROMA.numberOfDoses, reading.value)], reading, text)
         if interval is None and (reading := text_rules.interval(text.text)):
-            interval = _found([(STROMA.doseInterval, _decimal(reading.value))], reading, text)
+            interval = _found([(STROMA.doseInterval, reading.value)], reading, text)
         if not routes:
-            routes = tuple(_found([(STROMA.hasRoute, r.value)], r, text) for r in text_rules.routes(text.text))
+            routes = tuple(
+                _found([(STROMA.hasRoute, r.value)], r, text) for r in text_rules.routes(text.text)
+            )
         if donor is None and (reading := text_rules.donor(text.text)):
             donor = _found([(STROMA.hasDonorRelation, reading.value)], reading, text)
     return Schedule(doses, count, interval, routes, donor)
@@ -352,11 +384,15 @@ def _merged(own: Schedule, arm: Schedule, titles: Schedule) -> Schedule:
     titled = own.routes == titles.routes and arm.routes
     return Schedule(
         doses=arm.doses if arm.doses and (not own.doses or narrower) else own.doses,
-        count=arm.count or own.count,
-        interval=arm.interval or own.interval,
+        count=own.count if arm.count is None or _same(own.count, arm.count) else arm.count,
+        interval=own.interval if arm.interval is None or _same(own.interval, arm.interval) else arm.interval,
         routes=arm.routes if titled or not own.routes else own.routes,
         donor=own.donor or arm.donor,
     )
+
+
+def _same(one: Found | None, other: Found) -> bool:
+    return one is not None and one.edges == other.edges
 
 
 def _edges(schedule: Schedule) -> list[object]:
@@ -372,12 +408,8 @@ def _dose_edges(dose: text_rules.Dose) -> list[tuple[NamedNode, Term]]:
     return [(STROMA.doseLow, _decimal(dose.low)), (STROMA.doseHigh, _decimal(dose.high)), unit]
 
 
-def _integer(value: object) -> Literal:
-    return Literal(str(value), datatype=XSD.integer)
-
-
-def _decimal(value: object) -> Literal:
-    return Literal(f"{value:f}" if isinstance(value, Decimal) else str(value), datatype=XSD.decimal)
+def _decimal(value: Decimal) -> Literal:
+    return Literal(f"{value:f}", datatype=XSD.decimal)
 
 
 def _is_control(arm: Arm) -> bool:
@@ -385,9 +417,19 @@ def _is_control(arm: Arm) -> bool:
     return any((STROMA.hasArmType, control) in arm.facts for control in controls)
 
 
-def _substances(text: str) -> list[NamedNode]:
+def _gets_placebo(arm: Arm) -> bool:
+    """Whether an arm listed under the cells is in truth given their placebo (NCT04170426, third arm)."""
+    texts = f"{arm.label} {arm.description or ''}"
+    return (
+        _is_control(arm) and re.search(r"placebo|saline|vehicle|sham|\bno\b|without", texts, re.I) is not None
+    )
+
+
+def substances(text: str) -> list[NamedNode]:
+    """The drugs a name names, as exemplars."""
     return [term for pattern, term in _SUBSTANCES if pattern.search(text)]
 
 
-def _drug_class(text: str) -> NamedNode | None:
+def drug_class(text: str) -> NamedNode | None:
+    """The class of drugs a name names without naming a drug ("DMARDs")."""
     return next((term for pattern, term in _CLASSES if pattern.search(text)), None)

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kg.terms import STROMA
 from loaders import emit
 from loaders.clinicaltrials import codes, numbers
 from loaders.clinicaltrials.protocol import Form, facility, mesh_id, organization, read_protocol
 from loaders.clinicaltrials.study import (
-    Arm, Comparison, Facts, Group, Intervention, Location, Observed, Outcome, Reference, Study,
+    Arm,
+    Comparison,
+    Facts,
+    Group,
+    Intervention,
+    Location,
+    Observed,
+    Outcome,
+    Reference,
+    Study,
 )  # fmt: skip
-from kg.terms import STROMA
 from loaders.record import Record
 
 
@@ -77,7 +86,10 @@ def arm_type(record: Record, field: str, text: str | None) -> Facts:
     """An arm's type as facts."""
     if text is None:
         return []
-    return [(STROMA.hasArmType, codes.code("armtype", record, field, text)), (STROMA.armTypeText, emit.string(text))]
+    return [
+        (STROMA.hasArmType, codes.code("armtype", record, field, text)),
+        (STROMA.armTypeText, emit.string(text)),
+    ]
 
 
 def _outcomes(module: Record, study: Study) -> None:
@@ -107,7 +119,9 @@ def _sponsors(module: Record, study: Study) -> None:
 def _locations(module: Record, study: Study) -> None:
     for item in module.each("locations"):
         study.locations.append(
-            Location(item.text("country"), item.text("city"), item.text("state"), facility(item.text("facility")))
+            Location(
+                item.text("country"), item.text("city"), item.text("state"), facility(item.text("facility"))
+            )
         )
 
 
@@ -223,7 +237,9 @@ def _events(module: Record) -> Iterator[Observed]:
         for kind in ("serious", "other", "deaths"):
             n, of = ((f"{kind}Num{what}", item.take(f"{kind}Num{what}")) for what in ("Affected", "AtRisk"))
             if n[1] is not None:
-                yield numbers.event_total(groups[item.require("id")], kind, numbers.affected(item, n, of, none))
+                yield numbers.event_total(
+                    groups[item.require("id")], kind, numbers.affected(item, n, of, none)
+                )
     for serious, name in ((True, "seriousEvents"), (False, "otherEvents")):
         for rank, event in enumerate(module.each(name), 1):
             assessment = event.text("assessmentType")
