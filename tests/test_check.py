@@ -1,0 +1,61 @@
+"""`kg check` sees each fault it is there for, and one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kg.check import Finding, check
+from kg.terms import ROOT
+
+PREFIXES = (
+    "@prefix stroma: <https://w3id.org/stroma/ontology/> . @prefix owl: <http://www.w3.org/2002/07/owl#> . "
+    "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . "
+)
+IMPOSSIBLE = """
+    stroma:PlantedClass a owl:Class ; rdfs:subClassOf stroma:CellTherapyProduct, stroma:TrialArm .
+    stroma:CellTherapyProduct owl:disjointWith stroma:TrialArm .
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of the ontology, to be spoilt."""
+    shutil.copytree(ROOT / "ontology", tmp_path / "ontology")
+    return tmp_path
+
+
+def failed(root: Path) -> dict[str, str]:
+    return {finding.check: finding.detail for finding in check(root, None) if not finding.holds}
+
+
+def test_the_ontology_as_it_is_holds(root: Path) -> None:
+    findings = list(check(root, None))
+    assert [finding.check for finding in findings] == ["syntax", "annotations", "consistency", "shapes"]
+    assert [finding for finding in findings if not finding.holds] == []
+    assert "not checked" in findings[-1].detail
+
+
+def test_a_syntax_error_is_told_with_file_and_line(root: Path) -> None:
+    (root / "ontology" / "modules" / "planted.ttl").write_text(PREFIXES + "\nstroma:A a owl:Class", "utf-8")
+    (finding,) = check(root, None)
+    assert not finding.holds
+    assert "planted.ttl, line 2" in finding.detail
+
+
+def test_an_impossible_class_without_a_definition_fails_two_checks(root: Path) -> None:
+    (root / "ontology" / "modules" / "planted.ttl").write_text(PREFIXES + IMPOSSIBLE, "utf-8")
+    found = failed(root)
+    assert {"annotations", "consistency"} == set(found)
+    assert "no definition: stroma:PlantedClass" in found["annotations"]
+    assert "no label in traditional Chinese: stroma:PlantedClass" in found["annotations"]
+    assert "stroma:PlantedClass" in found["consistency"]
+
+
+def test_hermit_is_asked_when_wanted(root: Path) -> None:
+    referee = next(finding for finding in check(root, None, hermit=True) if finding.check == "HermiT")
+    assert isinstance(referee, Finding)
+    assert referee.holds, referee.detail
+    assert "no unsatisfiable class" in referee.detail
