@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from pyoxigraph import Literal, NamedNode, Quad
 
@@ -17,6 +17,9 @@ from loaders.record import Record
 
 _MONTHS = {name: number for number, name in enumerate(calendar.month_name) if name}
 _MONTHS |= {name: number for number, name in enumerate(calendar.month_abbr) if name}
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+_LONGEST = 100  # characters of a number; nothing measured needs more
 
 
 class Graph:
@@ -61,23 +64,23 @@ def lang(text: str, language: str) -> Literal:
 
 def integer(record: Record, field: str, value: object) -> Literal:
     """An xsd:integer of an int or of digits such as "1,241"; raises BadValue for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not re.fullmatch(rf"[+-]?{_DIGITS}", text, re.ASCII) or len(text) > _LONGEST:
         raise record.bad(field, value, "should be a whole number")
-    text = str(value).replace(",", "").strip()
-    if not re.fullmatch(r"[+-]?\d+", text):
-        raise record.bad(field, value, "should be a whole number")
-    return Literal(str(int(text)), datatype=XSD.integer)
+    return Literal(str(int(text.replace(",", ""))), datatype=XSD.integer)
 
 
 def decimal(record: Record, field: str, value: object) -> Literal:
-    """An xsd:decimal of a number or of its text ("5.70" keeps its digits); else BadValue."""
-    try:
-        number = Decimal(str(value).replace(",", "").strip())
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if isinstance(value, bool) or not number.is_finite():
-        raise record.bad(field, value, "should be a decimal number")
-    return Literal(f"{number:f}", datatype=XSD.decimal)
+    """An xsd:decimal of a number or of its text ("5.70" keeps its digits); else BadValue.
+
+    A comma is read between thousands only: "5,7" may mean five point seven, so it is refused.
+    """
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if re.fullmatch(rf"[+-]?(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{{1,3}})?", text, re.ASCII):
+        number = Decimal(text.replace(",", ""))
+        if len(printed := f"{number:f}") <= _LONGEST:
+            return Literal(printed, datatype=XSD.decimal)
+    raise record.bad(field, value, "should be a decimal number")
 
 
 def date(record: Record, field: str, text: str) -> Literal:

@@ -102,7 +102,9 @@ class Record:
     def each(self, name: str) -> Iterator[Record]:
         """Views of the objects in a nested list; none when the field is absent."""
         value = self._fields.get(name)
-        for item in value if value is not None else []:
+        if value is not None and not isinstance(value, list):
+            raise self.bad(name, value, "should be a list of objects")
+        for item in value or []:
             if not isinstance(item, Mapping):
                 raise self.bad(name, item, "should be a list of objects")
             yield self._view(item, f"{name}[].")
