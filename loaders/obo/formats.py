@@ -247,7 +247,7 @@ def _annotate(term: Description, predicate: str, text: str) -> None:
 
 
 def _is_closed(path: Path) -> bool:
-    """Whether the root element of an XML file is closed; neither XML parser asks for it."""
+    """Whether the root element of an XML file is closed; pyoxigraph's parser does not ask for it."""
     with path.open("rb") as handle:
         handle.seek(max(0, path.stat().st_size - 4096))
         return re.search(rb"</(?:\w+:)?(?:RDF|Ontology)>", handle.read()) is not None
