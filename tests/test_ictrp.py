@@ -166,6 +166,18 @@ def test_a_clinicaltrials_design_is_read_into_its_parts(tmp_path: Path) -> None:
     assert said(quads, subject, "rdf:type") == ["OBI:0003699", "OBI:0004001", "stroma:ClinicalStudy"]
 
 
+def test_only_rheumatoid_arthritis_itself_is_typed_as_the_disease(tmp_path: Path) -> None:
+    text = "Refractory Rheumatoid Arthritis (RA);rheumatoid arthritis-like pain;No"
+    quads, _ = load(tmp_path, xml({**REAL, "Condition": text}))
+    refractory, pain = (
+        "condition:refractory-rheumatoid-arthritis-ra",
+        "condition:rheumatoid-arthritis-like-pain",
+    )
+    assert said(quads, "trial:ChiCTR2000030088", "stroma:studiesCondition") == [refractory, pain]
+    assert said(quads, refractory, "rdf:type") == ["MONDO:0008383"]
+    assert said(quads, pain, "rdf:type") == []
+
+
 def test_dates_of_a_trial_keep_their_precision_and_order_of_day_and_month(tmp_path: Path) -> None:
     trial = {**REAL, "Date_registration": "06/02/2020", "Date_enrollement": "January 1996"}
     quads, _ = load(tmp_path, xml(trial))

@@ -57,6 +57,7 @@ _TISSUE = (  # the first that matches: the more specific words come first
     (re.compile(r"dental pulp", re.IGNORECASE), STROMA.TissueDentalPulp),
     (re.compile(r"placenta", re.IGNORECASE), STROMA.TissuePlacenta),
 )
+_RA = re.compile(r"(?:(?:active|early|refractory|severe) )*rheumatoid arthritis(?: \(RA\))?", re.IGNORECASE)
 _ROUTE = (
     (re.compile(r"\bintravenous(?:ly)?\b|\bi\.?v\.? ", re.IGNORECASE), STROMA.RouteIntravenous),
     (re.compile(r"\binhal\w+|\baerosol\b|\batomi[sz]ation\b", re.IGNORECASE), STROMA.RouteInhalation),
@@ -244,7 +245,7 @@ def _conditions(record: Record, graph: Graph, trial: NamedNode) -> Iterator[Quad
         condition = mint("condition", slug(label))
         yield graph.quad(trial, STROMA.studiesCondition, condition)
         yield graph.quad(condition, RDFS.label, string(label))
-        if re.search(r"\brheumatoid arthritis\b", label, re.IGNORECASE):
+        if _RA.fullmatch(label):
             yield graph.quad(condition, RDF.type, _RHEUMATOID_ARTHRITIS)
 
 

@@ -1,0 +1,1 @@
+"""WHO ICTRP: trials of all registries as the platform exports them (XML)."""

@@ -1,0 +1,1 @@
+"""Public ontology terms that our vocabulary maps to."""
