@@ -1,1 +1,1 @@
-"""ClinicalTrials.gov: API v2 records, archived records of the classic form, and our own table of RA trials."""
+"""ClinicalTrials.gov: API v2 records, archived records of the classic form, and our tables of RA trials."""

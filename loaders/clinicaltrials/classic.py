@@ -118,7 +118,7 @@ def _arms(record: Record, study: Study) -> None:
 def _link_arms(record: Record, study: Study) -> None:
     """Which arm has which intervention, as far as two flat lists can tell.
 
-    `ArmGroupInterventionName` lists each arm's interventions, arm after arm, without saying where an arm ends;
+    `ArmGroupInterventionName` lists each arm's interventions, arm after arm, not saying where an arm ends;
     `InterventionArmGroupLabel` names an arm once for each of its interventions: the counts are the ends.
     Where an arm's own label names another intervention than the cut gives it, the record contradicts itself
     (NCT01851070 gives the placebo arm the cells), and arms are linked by label only.
@@ -362,10 +362,10 @@ def _event_list(record: Record, study: Study, groups: dict[str, Group], prefix: 
     for n, group in enumerate(ids):
         rank = n // len(groups)
         if n % len(groups) == 0:
-            assessment = assessments[rank]
+            assessment, field = assessments[rank], f"{prefix}AssessmentType"
             about = numbers.event_facts(
                 terms[rank], systems[rank],
-                codes.word("assessment", record, f"{prefix}AssessmentType", assessment) if assessment else None,
+                codes.word("assessment", record, field, assessment) if assessment else None,
                 serious=serious,
             )  # fmt: skip
         counts = [(field, column[n]) for field, column in zip(fields, columns, strict=True)]

@@ -39,8 +39,9 @@ CODES: dict[str, dict[str, NamedNode]] = {
     ),
     "status": _words(
         "Status",
-        "NotYetRecruiting Recruiting EnrollingByInvitation ActiveNotRecruiting Completed Suspended Terminated "
-        "Withdrawn Unknown Available NoLongerAvailable TemporarilyNotAvailable ApprovedForMarketing Withheld",
+        "NotYetRecruiting Recruiting EnrollingByInvitation ActiveNotRecruiting Completed Suspended "
+        "Terminated Withdrawn Unknown Available NoLongerAvailable TemporarilyNotAvailable "
+        "ApprovedForMarketing Withheld",
         UNKNOWNSTATUS="Unknown",
     ),
     "allocation": _words("Allocation", "Randomized NonRandomized", NA="NotApplicable"),
@@ -71,7 +72,9 @@ CODES: dict[str, dict[str, NamedNode]] = {
 
 # Categories that stay words in the graph, under one spelling.
 WORDS: dict[str, dict[str, str]] = {
-    "datetype": {"ACTUAL": "Actual", "ESTIMATED": "Estimated", "ESTIMATE": "Estimated", "ANTICIPATED": "Estimated"},
+    "datetype": {
+        "ACTUAL": "Actual", "ESTIMATED": "Estimated", "ESTIMATE": "Estimated", "ANTICIPATED": "Estimated",
+    },
     "studytype": {
         "INTERVENTIONAL": "Interventional",
         "OBSERVATIONAL": "Observational",

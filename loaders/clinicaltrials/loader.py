@@ -1,4 +1,4 @@
-"""ClinicalTrials.gov records to quads: API v2, the archived classic form, and the table of registered RA trials.
+"""ClinicalTrials.gov records to quads: API v2, the archived classic form, and our tables of RA trials.
 
 Hides the three forms; a trial has the same IRI in each.
 """

@@ -45,7 +45,7 @@ _TOTALS: dict[str, tuple[NamedNode, str, bool | None]] = {
     "deaths": (STROMA.MeasureDeath, "death from any cause", None),
 }
 _DISPERSIONS = re.compile(
-    r"|STANDARDDEVIATION|STANDARDERROR(OFTHEMEAN)?|INTERQUARTILERANGE|FULLRANGE|NOTAPPLICABLE"
+    r"|STANDARDDEVIATION|STANDARDERROR(OFTHEMEAN)?|INTERQUARTILERANGE|FULLRANGE|NOTAPPLICABLE|NA"
     r"|GEOMETRICCOEFFICIENTOFVARIATION|(?P<level>\d\d)(?P<tenths>\d?)CONFIDENCEINTERVAL"
 )
 _SPREADS = {
@@ -205,7 +205,7 @@ _VALUES = {*codes.STATISTICS.values(), STROMA.countValue, STROMA.eventCount, STR
 
 
 def has_value(facts: Facts) -> bool:
-    """Whether anything was reported: an absent number is no statement, and a denominator alone says little."""
+    """Whether anything was reported: an absent number is no statement, nor is a denominator alone."""
     return any(prop in _VALUES for prop, _ in facts)
 
 

@@ -23,7 +23,7 @@ _MONTHS = {
     "year": Decimal(12),
     "yr": Decimal(12),
 }
-_NUMBERS = "one two three four five six seven eight nine ten eleven twelve".split()
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBER = r"\d+(?:\.\d+)?|" + "|".join(_NUMBERS)
 _UNIT = r"hours?|hrs?|days?|weeks?|wks?|months?|mos?|years?|yrs?"
 # "1, 3, 6 and 12 months", "6-12 months", "28±3 days", "one year"
@@ -35,7 +35,7 @@ _BEFORE = re.compile(
     rf"\b({_UNIT})\s*((?:\d+(?:\.\d+)?(?:\s*±\s*\d+)?\s*(?:,|and|or|to|&|/|-|–)?\s*)+)", re.IGNORECASE
 )
 
-# Each pattern with its measure; longer and more special names first. A hit hides its text from the later ones.
+# Each pattern with its measure; more special names first. A hit hides its text from the later ones.
 _MEASURES: tuple[tuple[re.Pattern[str], NamedNode], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), STROMA("Measure" + name))
     for pattern, name in (
@@ -51,7 +51,8 @@ _MEASURES: tuple[tuple[re.Pattern[str], NamedNode], ...] = tuple(
         (r"\bHAQ([\s-]*DI)?\b|health assessment questionnaire", "HAQDI"),
         (r"\bSF[\s-]*36\b|short[\s-]form[\s-]*36", "SF36"),
         (r"\bWOMAC\b|western ontario", "WOMAC"),
-        (r"\bVAS\b[^.;]{0,25}pain|pain[^.;]{0,40}(\bVAS\b|visual analog)|visual analog\w*[^.;]{0,20}pain", "PainVAS"),
+        (r"\bVAS\b[^.;]{0,25}pain|visual analog\w*[^.;]{0,20}pain", "PainVAS"),
+        (r"pain[^.;]{0,40}(\bVAS\b|visual analog)", "PainVAS"),
         (r"\bCRP\b|c[\s-]reactive protein", "CRP"),
         (r"\bESR\b|erythrocyte sedimentation|erythrosedimentation", "ESR"),
         (r"\banti[\s-]?CCP\b|\bACPA\b|citrullinated", "AntiCCPLevel"),
@@ -62,7 +63,8 @@ _MEASURES: tuple[tuple[re.Pattern[str], NamedNode], ...] = tuple(
         (r"\bTNF|tumou?r necrosis factor", "TNFalpha"),
         (r"dose[\s-]limiting toxicit", "DoseLimitingToxicity"),
         (r"serious adverse (event|reaction|effect)s?|\bSAEs?\b", "SeriousAdverseEvents"),
-        (r"(treatment[\s-](related|emergent) )?adverse (event|reaction|effect)s?|\bTE?AEs?\b|\bAEs\b", "AdverseEvents"),
+        (r"(treatment[\s-](related|emergent) )?adverse (event|reaction|effect)s?", "AdverseEvents"),
+        (r"\bTE?AEs?\b|\bAEs\b", "AdverseEvents"),
         (r"infusion(al)?[\s-](related )?(reaction|toxicit)", "InfusionReaction"),
         (r"\bGVHD\b|graft[\s-]versus[\s-]host", "GVHD"),
         (r"swollen joint", "SwollenJointCount"),

@@ -17,8 +17,10 @@ from loaders.clinicaltrials import codes
 from loaders.clinicaltrials.study import Facts, Organization, Study
 from loaders.record import Record
 
+_DESIGN = "designModule.designInfo."
+
 # Text as it stands: property, path in API v2 below protocolSection, name in the classic form.
-_TEXTS = (
+_TEXTS: tuple[tuple[NamedNode, str, str], ...] = (
     (DCTERMS.title, "identificationModule.briefTitle", "BriefTitle"),
     (STROMA.officialTitle, "identificationModule.officialTitle", "OfficialTitle"),
     (STROMA.acronym, "identificationModule.acronym", "Acronym"),
@@ -30,9 +32,9 @@ _TEXTS = (
     (STROMA.studyPopulationText, "eligibilityModule.studyPopulation", "StudyPopulation"),
     (STROMA.keyword, "conditionsModule.keywords", "Keyword"),
     (STROMA.whyStopped, "statusModule.whyStopped", "WhyStopped"),
-    (STROMA.designText, "designModule.designInfo.interventionModelDescription", "DesignInterventionModelDescription"),
-    (STROMA.designText, "designModule.designInfo.maskingInfo.maskingDescription", "DesignMaskingDescription"),
-)  # fmt: skip
+    (STROMA.designText, _DESIGN + "interventionModelDescription", "DesignInterventionModelDescription"),
+    (STROMA.designText, _DESIGN + "maskingInfo.maskingDescription", "DesignMaskingDescription"),
+)
 
 _DATES = (
     (STROMA.startDate, "statusModule.startDateStruct", "StartDate"),
@@ -50,18 +52,19 @@ _DATE_TYPES = {
     STROMA.completionDate: STROMA.completionDateType,
 }
 
+# Categories with a term: the table of codes, the part of the properties' names, path, name.
 _CODES = (
-    ("allocation", STROMA.hasAllocation, STROMA.allocationText, "designModule.designInfo.allocation", "DesignAllocation"),
-    ("model", STROMA.hasInterventionModel, STROMA.interventionModelText, "designModule.designInfo.interventionModel", "DesignInterventionModel"),
-    ("model", STROMA.hasInterventionModel, STROMA.interventionModelText, "designModule.designInfo.observationalModel", "DesignObservationalModel"),
-    ("perspective", STROMA.hasTimePerspective, STROMA.timePerspectiveText, "designModule.designInfo.timePerspective", "DesignTimePerspective"),
-    ("masking", STROMA.hasMasking, STROMA.maskingText, "designModule.designInfo.maskingInfo.masking", "DesignMasking"),
-    ("purpose", STROMA.hasPrimaryPurpose, STROMA.primaryPurposeText, "designModule.designInfo.primaryPurpose", "DesignPrimaryPurpose"),
-    ("status", STROMA.hasStatus, STROMA.statusText, "statusModule.overallStatus", "OverallStatus"),
-)  # fmt: skip
+    ("allocation", "Allocation", _DESIGN + "allocation", "DesignAllocation"),
+    ("model", "InterventionModel", _DESIGN + "interventionModel", "DesignInterventionModel"),
+    ("model", "InterventionModel", _DESIGN + "observationalModel", "DesignObservationalModel"),
+    ("perspective", "TimePerspective", _DESIGN + "timePerspective", "DesignTimePerspective"),
+    ("masking", "Masking", _DESIGN + "maskingInfo.masking", "DesignMasking"),
+    ("purpose", "PrimaryPurpose", _DESIGN + "primaryPurpose", "DesignPrimaryPurpose"),
+    ("status", "Status", "statusModule.overallStatus", "OverallStatus"),
+)
 
 _WORDS = (
-    ("role", STROMA.masksRole, "designModule.designInfo.maskingInfo.whoMasked", "DesignWhoMasked"),
+    ("role", STROMA.masksRole, _DESIGN + "maskingInfo.whoMasked", "DesignWhoMasked"),
     ("sex", STROMA.eligibleSex, "eligibilityModule.sex", "Gender"),
     ("agegroup", STROMA.eligibleAgeGroup, "eligibilityModule.stdAges", "StdAge"),
     ("sampling", STROMA.samplingMethod, "eligibilityModule.samplingMethod", "SamplingMethod"),
@@ -138,10 +141,10 @@ def read_protocol(form: Form, study: Study) -> None:
         facts += [(prop, prose(text)) for _, _, text in form.values(path, name)]
     for prop, path, name in _DATES:
         facts += _date(form, prop, path, name)
-    for kind, prop, text_prop, path, name in _CODES:
+    for kind, term, path, name in _CODES:
         for view, field, text in form.values(path, name):
-            facts.append((prop, codes.code(kind, view, field, text)))
-            facts.append((text_prop, emit.string(text)))
+            facts.append((STROMA("has" + term), codes.code(kind, view, field, text)))
+            facts.append((STROMA(term[0].lower() + term[1:] + "Text"), emit.string(text)))
     for kind, prop, path, name in _WORDS:
         facts += [(prop, emit.string(codes.word(kind, *found))) for found in form.values(path, name)]
     for prop, path, name in _FLAGS:

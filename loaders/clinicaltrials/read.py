@@ -1,4 +1,4 @@
-"""Files to records: JSON (a study, a list, a page of the API, a classic response), JSON lines, our table; also `.gz`.
+"""Files to records: JSON (a study, a list, a page or response of the API), JSON lines, tables; also `.gz`.
 
 Hides the envelopes, the encodings and the guards: JSON lines and tables are read a line at a time, and a
 field over 10 MB is refused by its name.
@@ -126,14 +126,14 @@ def _studies(value: Any, place: str, source: str) -> Iterator[Mapping[str, Any]]
         found = None
     if not isinstance(found, list) or not all(isinstance(study, dict) for study in found):
         raise SourceError(
-            "holds no studies: neither API v2 (protocolSection, studies) nor the classic form (NCTId, StudyFields)",
+            "holds no studies, neither of API v2 (protocolSection) nor of the classic form (NCTId)",
             source=source, file=place, advice="Give a download of ClinicalTrials.gov as JSON",
         )  # fmt: skip
     yield from found
 
 
 def _record(study: Mapping[str, Any], source: str, file: str, line: int | None) -> Record:
-    # The classic form writes every absent field as an empty list; left in, the same record would have two digests.
+    # The classic form writes absent fields as empty lists; left in, one record would have two digests.
     fields = {name: value for name, value in study.items() if value not in ([], "", None)}
     if "protocolSection" in fields:
         identifier = fields["protocolSection"].get("identificationModule", {}).get("nctId")

@@ -1,7 +1,7 @@
 """Our own tables of the registered RA trials (`records/*.tsv`) as quads, under the IRIs their records have.
 
-Hides the columns: one table has a row for each dated statement of a trial, the other a row for each regimen of
-each arm. Each compiled fact is a CuratedStatement with its confidence and basis.
+Hides the columns: one table has a row for each dated statement of a trial, the other a row for each regimen
+of each arm. Each compiled fact is a CuratedStatement with its confidence and basis.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What free text says of a cell therapy: tissue source, donor, route, dose, number of doses, interval.
+"""What free text says of a cell therapy product: whether it is MSC, its tissue, its donor, its route.
 
 Hides the patterns. Each rule has a name, and each reading keeps the words it was read from. The rules prefer
-silence to error: two different answers in one text are no answer, except that routes and dose levels may be
-several.
+silence to error: two different answers in one text are no answer, except that routes may be several.
+`dosing_rules` reads how much and how often.
 """
 
 from __future__ import annotations
@@ -10,95 +10,191 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
 from pyoxigraph import Literal, NamedNode
 
-from kg.terms import STROMA, XSD
+from kg.terms import STROMA
 
-_I = re.IGNORECASE
+
+def _any(*alternatives: str) -> str:
+    """A pattern that matches any of the alternatives."""
+    return "(?:" + "|".join(alternatives) + ")"
+
+
+def _compiled(*alternatives: str) -> re.Pattern[str]:
+    return re.compile(_any(*alternatives), re.IGNORECASE)
+
 
 # An MSC by any of its names; "stem cells" alone is not enough.
-_MSC = (
-    r"(?:\b(?:mesenchym\w+|mesencym\w+)(?:[\s-]*(?:stem|stromal|precursor|progenitor|like))*(?:[\s/-]*(?:cells?|SCs?))?"
-    r"|\b\w{0,6}-?MSCs?\b(?!-Exo|-EV)|\bMPCs?\b|\bmultipotent (?:mesenchymal )?stromal cells?|\be?ASCs?\b|\b\w{0,3}ADSCs?\b"
-    r"|\badipose(?:[\s-]tissue)?[\s-]*derived (?:adult )?(?:stem|stromal|regenerative) cells?"
-    r"|\b\w{0,4}BM-?SCs\b|\bumbilical cord[\s-]*(?:derived )?stem cells?)"
+_MSC = _any(
+    r"\b(?:mesenchym\w+|mesencym\w+)(?:[\s-]*(?:stem|stromal|precursor|progenitor|like))*"
+    r"(?:[\s/-]*(?:cells?|SCs?))?",
+    r"\b\w{0,6}-?MSCs?\b(?!-Exo|-EV)",
+    r"\bMPCs?\b",
+    r"\bmultipotent (?:mesenchymal )?stromal cells?",
+    r"\be?ASCs?\b",
+    r"\b\w{0,3}ADSCs?\b",
+    r"\badipose(?:[\s-]tissue)?[\s-]*derived (?:adult )?(?:stem|stromal|regenerative) cells?",
+    r"\b\w{0,4}BM-?SCs\b",
+    r"\bumbilical cord[\s-]*(?:derived )?stem cells?",
 )
-MSC = re.compile(_MSC, _I)
+_CELLS_OR_MSC = _any(_MSC, r"\bstem cells?", r"\bcells\b")
+MSC = _compiled(_MSC)
 # Trade and code names of MSC products, for records that give no other name.
 MSC_BRANDS = re.compile(
-    r"\b(remestemcel|prochymal|pneumostem|cartistem|stempeucel|c[xu]-?6[01]1|darvadstrocel|alofisel|alorx|furestem|"
+    r"\b(remestemcel|prochymal|pneumostem|cartistem|stempeucel|c[xu]-?6[01]1|darvadstrocel|alofisel|furestem|"
     r"rexlemestrocel|lomecel|nurown|cellgram|cupistem|stemirac|temcell|ryoncil|provacel|chondrogen|neuronata|"
     r"hb-admscs?|jointstem|astrostem|smup-ia-01|bx-u001|bc-u001|celltex)\w*",
-    _I,
+    re.IGNORECASE,
 )
-_EV = re.compile(
-    r"\bexosom\w*|\bextracellular vesicles?|\bmicrovesicles?|\bsecretome\b|-(?:Exo|EV)s?\b|\bsEVs?\b", _I
+_EV = _compiled(
+    r"\bexosom\w*",
+    r"\bextracellular vesicles?",
+    r"\bmicrovesicles?",
+    r"\bsecretome\b",
+    r"-(?:Exo|EV)s?\b",
+    r"\bsEVs?\b",
 )
-_NOT_CELLS = re.compile(
-    r"conditioned medi|\bpleiotropic factor|\bCM\b|lysate|supernatant|derived factors?|stromal vascular fraction|\bSVF\b|"
-    r"micro-?fr(?:agmented|actured)|mononuclear|aspirate|lipogems|platelet[\s-]rich",
-    _I,
+_NOT_CELLS = _compiled(
+    r"conditioned medi",
+    r"\bpleiotropic factor",
+    r"\bCM\b",
+    r"lysate",
+    r"supernatant",
+    r"derived factors?",
+    r"stromal vascular fraction|\bSVF\b",
+    r"micro-?fr(?:agmented|actured)",
+    r"mononuclear",
+    r"aspirate",
+    r"lipogems",
+    r"platelet[\s-]rich",
 )
-_INERT = re.compile(
-    r"\bplacebo|\bsham\b|\bvehicle\b|^(?:normal |sterile |0\.9\s?%? ?)*(?:saline|sodium chloride|NaCl|ringer)|^(?:no|without)\b|"
-    r"^(?:standard|conventional|usual|routine)\b|\bcontrol\b|\bwithout\b",
-    _I,
+_INERT = _compiled(
+    r"\bplacebo",
+    r"\bsham\b",
+    r"\bvehicle\b",
+    r"^(?:normal |sterile |0\.9\s?%? ?)*(?:saline|sodium chloride|NaCl|ringer)",
+    r"^(?:no|without)\b",
+    r"^(?:standard|conventional|usual|routine)\b",
+    r"\bcontrol\b",
+    r"\bwithout\b",
 )
 
-# A tissue stands before the cells it gives ("adipose-derived ... cells") or after ("MSC from bone marrow").
+# A tissue stands before the cells it gives ("adipose-derived ... cells") or after ("MSC from bone marrow"):
+# exemplar, its words, the abbreviation that stands before MSC.
 _TISSUES: tuple[tuple[str, str, str | None], ...] = (
-    # (exemplar, words, abbreviation that stands before MSC)
-    ("TissueUmbilicalCordBlood", r"(?:umbilical[\s-]*)?cord[\s-]*blood(?! tissue)", r"h?UCB"),
-    ("TissueWhartonJelly", r"wharton'?´?’?s?[\s-]*jelly", r"h?(?:UC)?WJ"),
-    ("TissueUmbilicalCord", r"(?:human |allogeneic )?umbilical[\s-]*cord(?![\s-]*blood)(?:[\s-]*(?:tissue|lining))?|cord tissue", r"h?UC"),
-    ("TissueAdipose", r"adipose(?:[\s-]*tissue)?|(?:abdominal |autologous )?fat(?: tissue)?|lipoaspirate", r"h?A[DT]|h?ad|Ad"),
-    ("TissueBoneMarrow", r"bone[\s-]*marrow", r"h?BM"),
-    ("TissueMenstrualBlood", r"menstrual blood", r"Men"),
-    ("TissueAmnioticFluid", r"amniotic fluid", r"AF"),
-    ("TissueAmnion", r"amnio(?:n|tic)(?:[\s-]*(?:membrane|epithelial))?(?! fluid)", r"h?AM"),
-    ("TissueChorion", r"chorio(?:n|nic)(?:[\s-]*(?:villi|membrane))?", None),
-    ("TissueDecidua", r"decidua\w*", None),
-    ("TissuePlacenta", r"placenta\w*", r"h?P"),
-    ("TissueDentalPulp", r"dental pulp|deciduous (?:teeth|tooth)", r"h?DP"),
-    ("TissueSynovialMembrane", r"synovi(?:al|um)(?:[\s-]*membrane)?", None),
-    ("TissuePeripheralBlood", r"peripheral[\s-]*blood", r"PB"),
-)  # fmt: skip
-_JOIN = r"[\s-]*(?:\(\w+\)[\s-]*)?(?:tissue[\s-]*)?(?:derived|origin\w*|sourced?|expanded|isolated|cultured|purified)?[\s,-]*"
-_WORDS = r"(?:(?:human|adult|allogene?ic|autologous|cultured?|expanded|ex[\s-]vivo|culture-expanded|multipotent|purified|clonal)[\s,-]+){0,3}"
-_FROM = r"(?:[^.;]{0,30}?)\b(?:derived|isolated|obtained|harvested|extracted|prepared|collected|cultured|expanded|sourced)?\s*(?:from|of)\s+(?:the\s+|human\s+|healthy\s+|patient'?s?\s+|own\s+|autologous\s+|donated\s+|adult\s+|allogene?ic\s+){0,4}"
+    ("UmbilicalCordBlood", r"(?:umbilical[\s-]*)?cord[\s-]*blood(?! tissue)", r"h?UCB"),
+    ("WhartonJelly", r"wharton'?´?’?s?[\s-]*jelly", r"h?(?:UC)?WJ"),
+    (
+        "UmbilicalCord",
+        r"(?:human |allogeneic )?umbilical[\s-]*cord(?![\s-]*blood)(?:[\s-]*(?:tissue|lining))?|cord tissue",
+        r"h?UC",
+    ),
+    (
+        "Adipose",
+        r"adipose(?:[\s-]*tissue)?|(?:abdominal |autologous )?fat(?: tissue)?|lipoaspirate",
+        r"h?A[DT]|h?ad|Ad",
+    ),
+    ("BoneMarrow", r"bone[\s-]*marrow", r"h?BM"),
+    ("MenstrualBlood", r"menstrual blood", r"Men"),
+    ("AmnioticFluid", r"amniotic fluid", r"AF"),
+    ("Amnion", r"amnio(?:n|tic)(?:[\s-]*(?:membrane|epithelial))?(?! fluid)", r"h?AM"),
+    ("Chorion", r"chorio(?:n|nic)(?:[\s-]*(?:villi|membrane))?", None),
+    ("Decidua", r"decidua\w*", None),
+    ("Placenta", r"placenta\w*", r"h?P"),
+    ("DentalPulp", r"dental pulp|deciduous (?:teeth|tooth)", r"h?DP"),
+    ("SynovialMembrane", r"synovi(?:al|um)(?:[\s-]*membrane)?", None),
+    ("PeripheralBlood", r"peripheral[\s-]*blood", r"PB"),
+)
+_JOIN = (
+    r"[\s-]*(?:\(\w+\)[\s-]*)?(?:tissue[\s-]*)?"
+    r"(?:derived|origin\w*|sourced?|expanded|isolated|cultured|purified)?[\s,-]*"
+)
+_WORDS = (
+    r"(?:(?:human|adult|allogene?ic|autologous|cultured?|expanded|ex[\s-]vivo|culture-expanded|multipotent|"
+    r"purified|clonal)[\s,-]+){0,3}"
+)
+_FROM = (
+    r"(?:[^.;]{0,30}?)\b(?:derived|isolated|obtained|harvested|extracted|prepared|collected|cultured|expanded|"
+    r"sourced)?\s*(?:from|of)\s+(?:(?:the|human|healthy|patient'?s?|own|autologous|donated|adult|"
+    r"allogene?ic)\s+){0,4}"
+)
 
 # Other things of a donor that stand beside the cells in the same text.
 _OTHER = (
-    r"\s+(?:ha?ematopoietic|peripheral blood stem|bone marrow transplant|stem cell transplant|HSCT|BMT|HCT|blood(?! stem)|"
-    r"platelet|serum|plasma|PRP|bone graft|fat graft|chondrocyte|cartilage|islet|kidney|liver)"
+    r"\s+(?:ha?ematopoietic|peripheral blood stem|bone marrow transplant|stem cell transplant|HSCT|BMT|HCT|"
+    r"blood(?! stem)|platelet|serum|plasma|PRP|bone graft|fat graft|chondrocyte|cartilage|islet|kidney|liver)"
 )
-_DONORS = tuple((name, re.compile(pattern, _I)) for name, pattern in (
-    ("DonorAutologous", rf"\bautologo?us\b(?!{_OTHER})(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|(?:patient|participant|subject)s?['’´]?s?['’]? own\b"),
-    ("DonorAllogeneic", rf"\b(?:allogen[ei]*c|allogeneous|homologous)\b(?!{_OTHER})(?=[^.;,]{{0,70}}?(?:{_MSC}|\bstem cells?|\bcells\b))|\b(?:third[\s-]party|unrelated|healthy|universal) donors?\b"),
-    ("DonorXenogeneic", r"\bxenogen[ei]*c\b(?=[^.;,]{0,60}cells)"),
-))  # fmt: skip
+_OF_CELLS = rf"(?!{_OTHER})(?=[^.;,]{{0,70}}?{_CELLS_OR_MSC})"
+_DONORS = (
+    (
+        "Autologous",
+        _compiled(rf"\bautologo?us\b{_OF_CELLS}", r"(?:patient|participant|subject)s?['’´]?s?['’]? own\b"),
+    ),
+    (
+        "Allogeneic",
+        _compiled(
+            rf"\b(?:allogen[ei]*c|allogeneous|homologous)\b{_OF_CELLS}",
+            r"\b(?:third[\s-]party|unrelated|healthy|universal) donors?\b",
+        ),
+    ),
+    ("Xenogeneic", _compiled(rf"\bxenogen[ei]*c\b{_OF_CELLS}")),
+)
 
-_ROUTES = tuple((name, re.compile(pattern, _I)) for name, pattern in (
-    ("RouteIntravenous", r"\bintra-?venous(?:ly)?\b|\bi\.v\.?(?=\W)|\bIV\b(?=[\s-]*(?:infusion|injection|administ|bag|drip|push|dose|route|infused|[,.;)]|via|$))|\b(?:peripheral|central) ve(?:in|nous)"),
-    ("RouteIntraArticular", r"\bintra-?[\s-]?articular(?:ly)?\b|\bIA (?:injection|administ)|\b(?:inject\w*|implant\w*) (?:directly )?in(?:to|side)? (?:the |affected |target )*(?:knee|hip|joint)|\b(?:inject|transplant|implant|administ)\w*[^.;]{0,70} in(?:to)? (?:the )?joints?\b"),
-    ("RouteIntramuscular", r"\bintra-?muscular(?:ly)?\b|\bIM (?:injection|administ)"),
-    ("RouteIntrathecal", r"\bintra-?thecal(?:ly)?\b|\blumbar puncture\b(?=[^.;]{0,40}(?:cells|MSC|inject|administ))"),
-    ("RouteSubcutaneous", r"\bsub-?cutaneous(?:ly)?\b(?! (?:fat|adipose|tissue|abdominal))"),
-    ("RouteIntralesional", r"\bintra-?lesional(?:ly)?\b|\bintra-?fistular\b|\bperi-?lesional(?:ly)?\b"),
-    ("RouteIntracoronary", r"\bintra-?coronary\b"),
-    ("RouteIntramyocardial", r"\b(?:intra|trans)-?(?:myocardial|endocardial)(?:ly)?\b"),
-    ("RouteIntraArterial", r"\bintra-?arterial(?:ly)?\b|\b(?:hepatic|renal|femoral|carotid) artery (?:infusion|injection)"),
-    ("RouteIntraosseous", r"\bintra-?oss[eo]ous(?:ly)?\b|\bintra-?bone marrow\b"),
-    ("RouteTopical", r"\btopical(?:ly)?\b"),
-    ("RouteInhalation", r"\binhal(?:ation|ed)\b|\bnebuli[sz]"),
-    ("RouteIntraperitoneal", r"\bintra-?peritoneal(?:ly)?\b"),
-    ("RouteIntravitreal", r"\bintra-?vitreal(?:ly)?\b"),
-    ("RouteIntradermal", r"\bintra-?dermal(?:ly)?\b"),
-    ("RouteEpidural", r"\bepidural(?:ly)?\b"),
-    ("RouteIntracerebral", r"\bintra-?cerebral(?:ly)?\b|\bintra-?cerebro-?ventricular\b|\bintra-?parenchymal brain\b"),
-))  # fmt: skip
+_ROUTES = (
+    (
+        "Intravenous",
+        _compiled(
+            r"\bintra-?venous(?:ly)?\b",
+            r"\bi\.v\.?(?=\W)",
+            r"\bIV\b(?=[\s-]*(?:infus|injection|administ|bag|drip|push|dose|route|[,.;)]|via|$))",
+            r"\b(?:peripheral|central) ve(?:in|nous)",
+        ),
+    ),
+    (
+        "IntraArticular",
+        _compiled(
+            r"\bintra-?[\s-]?articular(?:ly)?\b",
+            r"\bIA (?:injection|administ)",
+            r"\b(?:inject|implant)\w* (?:directly )?in(?:to|side)? (?:(?:the|affected|target) )*"
+            r"(?:knee|hip|joint)",
+            r"\b(?:inject|transplant|implant|administ)\w*[^.;]{0,70} in(?:to)? (?:the )?joints?\b",
+        ),
+    ),
+    ("Intramuscular", _compiled(r"\bintra-?muscular(?:ly)?\b", r"\bIM (?:injection|administ)")),
+    (
+        "Intrathecal",
+        _compiled(
+            r"\bintra-?thecal(?:ly)?\b",
+            r"\blumbar puncture\b(?=[^.;]{0,40}(?:cells|MSC|inject|administ))",
+        ),
+    ),
+    ("Subcutaneous", _compiled(r"\bsub-?cutaneous(?:ly)?\b(?! (?:fat|adipose|tissue|abdominal))")),
+    (
+        "Intralesional",
+        _compiled(r"\bintra-?lesional(?:ly)?\b", r"\bintra-?fistular\b", r"\bperi-?lesional(?:ly)?\b"),
+    ),
+    ("Intracoronary", _compiled(r"\bintra-?coronary\b")),
+    ("Intramyocardial", _compiled(r"\b(?:intra|trans)-?(?:myocardial|endocardial)(?:ly)?\b")),
+    (
+        "IntraArterial",
+        _compiled(
+            r"\bintra-?arterial(?:ly)?\b",
+            r"\b(?:hepatic|renal|femoral|carotid) artery (?:infusion|injection)",
+        ),
+    ),
+    ("Intraosseous", _compiled(r"\bintra-?oss[eo]ous(?:ly)?\b", r"\bintra-?bone marrow\b")),
+    ("Topical", _compiled(r"\btopical(?:ly)?\b")),
+    ("Inhalation", _compiled(r"\binhal(?:ation|ed)\b", r"\bnebuli[sz]")),
+    ("Intraperitoneal", _compiled(r"\bintra-?peritoneal(?:ly)?\b")),
+    ("Intravitreal", _compiled(r"\bintra-?vitreal(?:ly)?\b")),
+    ("Intradermal", _compiled(r"\bintra-?dermal(?:ly)?\b")),
+    ("Epidural", _compiled(r"\bepidural(?:ly)?\b")),
+    (
+        "Intracerebral",
+        _compiled(r"\bintra-?cerebral(?:ly)?\b", r"\bintra-?cerebro-?ventricular\b"),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -110,20 +206,9 @@ class Reading:
     words: str
 
 
-@dataclass(frozen=True)
-class Dose:
-    """One dose level in `{cells}` or `{cells}/kg`: one amount, or a range when `high` is set."""
-
-    rule: str
-    low: Decimal
-    high: Decimal | None
-    unit: str
-    words: str
-
-
 def is_inert(name: str) -> bool:
     """Whether an intervention's name is that of a placebo, a control or standard care."""
-    return bool(_INERT.search(name)) and not re.search(r"\+|\bplus\b|\band\b|combin", name, _I)
+    return bool(_INERT.search(name)) and not re.search(r"\+|\bplus\b|\band\b|combin", name, re.IGNORECASE)
 
 
 def is_vesicle(text: str) -> bool:
@@ -158,9 +243,9 @@ def is_msc(text: str) -> bool:
 def _tissue_patterns() -> Iterator[tuple[str, str, re.Pattern[str]]]:
     for name, words, short in _TISSUES:
         before = rf"\b(?:{words}){_JOIN}{_WORDS}(?:{_MSC}|stem cells?|stromal cells?)"
-        yield name, "tissue-before-cells", re.compile(before, _I)
+        yield name, "tissue-before-cells", _compiled(before)
         after = rf"(?:{_MSC}|\bstem cells?|\bcells){_FROM}(?:{words})\b"
-        yield name, "cells-from-tissue", re.compile(after, _I)
+        yield name, "cells-from-tissue", _compiled(after)
         if short:
             yield (
                 name,
@@ -170,7 +255,7 @@ def _tissue_patterns() -> Iterator[tuple[str, str, re.Pattern[str]]]:
 
 
 _TISSUE_PATTERNS = tuple(_tissue_patterns())
-_TISSUE_WORDS = re.compile("|".join(words for _, words, _ in _TISSUES) + r"|\w[\s-]?(?:MSC|mesench|SC)", _I)
+_TISSUE_WORDS = _compiled(*(words for _, words, _ in _TISSUES), r"\w[\s-]?(?:MSC|mesench|SC)")
 
 
 def tissue(text: str) -> Reading | None:
@@ -181,18 +266,18 @@ def tissue(text: str) -> Reading | None:
     rest = text
     for name, rule, pattern in _TISSUE_PATTERNS:
         if match := pattern.search(rest):
-            found.setdefault(name, Reading(rule, STROMA(name), match.group(0)))
+            found.setdefault(name, Reading(rule, STROMA("Tissue" + name), match.group(0)))
             rest = rest.replace(match.group(0), " | ")
     # Wharton's jelly lies in the umbilical cord: naming both is naming the jelly.
-    if "TissueWhartonJelly" in found:
-        found.pop("TissueUmbilicalCord", None)
+    if "WhartonJelly" in found:
+        found.pop("UmbilicalCord", None)
     return next(iter(found.values())) if len(found) == 1 else None
 
 
 def donor(text: str) -> Reading | None:
     """Whose cells they are; None where the text does not say, or says both."""
     found = [
-        Reading("donor-word", STROMA(name), match.group(0))
+        Reading("donor-word", STROMA("Donor" + name), match.group(0))
         for name, pattern in _DONORS
         if (match := pattern.search(text))
     ]
@@ -202,234 +287,7 @@ def donor(text: str) -> Reading | None:
 def routes(text: str) -> list[Reading]:
     """Every route the text names, in the order of the table."""
     return [
-        Reading("route-word", STROMA(name), match.group(0))
+        Reading("route-word", STROMA("Route" + name), match.group(0))
         for name, pattern in _ROUTES
         if (match := pattern.search(text))
     ]
-
-
-# --------------------------------------------------------------------------------------------- doses
-
-_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-_TIMES = r"\s*[x×X*∗✕·]\s*"
-_DECIMAL = r"\d+(?:[.,]\d+)?"
-_POWER = r"10\s*(?:\^|E|e|\*\*)?\s*\(?(?:\^)?\s*\d{1,2}\)?"
-_PLAIN = r"\d{1,3}(?:,\d{3})+|\d{6,10}"
-_RANGE = r"\s*(?:-|–|—|to|~|or|and|,)\s*"
-_CELLS = (
-    r"(?:(?:human|allogene?ic|autologous|viable|expanded|cultured|umbilical cord|adipose|bone marrow|placenta|derived|"
-    r"ex vivo|total|live|living|mesenchymal|stem|stromal|precursor|UC|BM|AD)[\s,-]*){0,6}"
-    r"(?:cells?|(?:[a-z]+ )?\w{0,7}-?MSCs?|(?:[a-z]+ )?mesenchymal (?:stem|stromal) cells?|e?ASCs?|MPCs?|\w{0,2}ADSCs?)\b"
-)
-_PER_KG = r"\s*(?:/|per|\.)\s*(?:(?:kilo(?:gram)?s?|kgs?)(?:\s*(?:bw|b\.w\.))?\b)(?:\s*\(?kg\)?)?"
-_NUMERAL = (
-    rf"(?:(?P<a>{_DECIMAL})(?:(?P<sep>{_RANGE})(?P<b>{_DECIMAL}))?{_TIMES}(?P<power>{_POWER})"
-    rf"|(?P<c>{_DECIMAL}){_TIMES}(?P<power2>{_POWER}){_RANGE}(?P<d>{_DECIMAL}){_TIMES}(?P<power3>{_POWER})"
-    rf"|(?P<e>{_DECIMAL})(?:(?P<sep2>{_RANGE})(?P<f>{_DECIMAL}))?\s*(?P<million>million|billion|M(?=\s*(?:cells|MSC)))"
-    rf"|(?P<g>{_DECIMAL}[eE]\d{{1,2}})"
-    rf"|(?P<h>{_PLAIN})(?:{_RANGE}(?P<i>{_PLAIN}))?)"
-)
-_DOSE = re.compile(
-    rf"(?<![\d.^/]){_NUMERAL}\s*(?:(?:of\s+)?(?P<cells>{_CELLS})|(?=\s*(?:/|per)\s*k))\s*(?P<kg>{_PER_KG})?"
-    r"(?P<bad>\s*(?:/|per|in)\s*\d*\s*(?:m[lL]|cc\b|cm|[µμu][lL]|L\b|liter|litre|m2|m²|mm|square|(?:entry |injection )?sites?|points?))?",
-    _I,
-)
-
-
-_IN_TURN = re.compile(
-    r"\bfirst (?:dose|infusion|injection)\b.*\bsecond (?:dose|infusion|injection)\b", _I | re.DOTALL
-)
-
-
-def doses(text: str) -> list[Dose]:
-    """Every dose level the text names, each once; concentrations (cells/ml) are no doses."""
-    text = text.translate(_SUPERSCRIPT)
-    found: dict[tuple[Decimal, Decimal | None, str], Dose] = {}
-    for match in _DOSE.finditer(text):
-        if match.group("bad") or not (match.group("cells") or match.group("kg")):
-            continue
-        before = text[max(0, match.start() - 20) : match.start()].lower()
-        # A total over several doses is no dose; what follows it tells too little to divide it.
-        if re.search(
-            r"\b(?:total|max(?:imum|imal)?|minimum|up to|at least)(?: dose)?(?: of)?(?: a)?\s*$", before
-        ):
-            continue
-        unit = "{cells}/kg" if match.group("kg") else "{cells}"
-        between = before.rstrip().endswith("between")
-        for low, high, rule in _amounts(match, between):
-            # Below ten thousand cells a kilogram, or over ten to the eleventh, it is no dose of cells.
-            top = high or low
-            if low < (1_000 if match.group("kg") else 10_000) or top > Decimal("1e11"):
-                continue
-            key = (low, high, unit)
-            found.setdefault(key, Dose(rule, low, high, unit, match.group(0).strip()))
-    # "5 to 10 million ... 10 million is the maximum": the bounds of a range are no levels of their own.
-    bounds = {(bound, dose.unit) for dose in found.values() if dose.high for bound in (dose.low, dose.high)}
-    levels = [dose for dose in found.values() if dose.high or (dose.low, dose.unit) not in bounds]
-    # "The first dose will be ..., the second ...": one regimen whose doses differ, which we cannot say.
-    return [] if len(levels) > 1 and _IN_TURN.search(text) else levels
-
-
-def _amounts(match: re.Match[str], between: bool) -> Iterator[tuple[Decimal, Decimal | None, str]]:
-    part = match.groupdict()
-    if part["a"]:
-        power, rule = _power(part["power"])
-        yield from _pair(part["a"], "-" if between else part["sep"], part["b"], power, rule)
-    elif part["c"]:
-        (first, rule), (second, _) = _power(part["power2"]), _power(part["power3"])
-        yield _times(part["c"], first), _times(part["d"], second), rule
-    elif part["e"]:
-        scale = Decimal(10) ** (9 if part["million"].lower() == "billion" else 6)
-        yield from _pair(part["e"], "-" if between else part["sep2"], part["f"], scale, "dose-in-millions")
-    elif part["g"]:
-        yield Decimal(part["g"].replace(",", ".")), None, "dose-in-e-notation"
-    else:
-        low = Decimal(part["h"].replace(",", ""))
-        high = Decimal(part["i"].replace(",", "")) if part["i"] else None
-        yield low, high, "dose-in-digits"
-
-
-def _pair(
-    low: str, separator: str | None, high: str | None, scale: Decimal, rule: str
-) -> Iterator[tuple[Decimal, Decimal | None, str]]:
-    """ "0.75 or 1.5" are two levels, "2.0-2.86" is one range."""
-    if high is None or separator is None:
-        yield _times(low, scale), None, rule
-    elif separator.strip().lower() in ("or", "and", ","):
-        yield _times(low, scale), None, rule
-        yield _times(high, scale), None, rule
-    elif _times(low, scale) < _times(high, scale):
-        yield _times(low, scale), _times(high, scale), rule
-
-
-def _times(number: str, scale: Decimal) -> Decimal:
-    return (Decimal(number.replace(",", ".")) * scale).normalize() + 0
-
-
-def _power(text: str) -> tuple[Decimal, str]:
-    """ "10^6" or "10E6"; "106" after a times sign is a superscript that was lost on the way."""
-    digits = re.sub(r"[^\d]", "", text)[2:]
-    marked = re.search(r"[\^Ee*]", text) is not None
-    return Decimal(10) ** int(digits), "dose-as-power" if marked else "dose-with-lost-superscript"
-
-
-# ------------------------------------------------------------------------------------------ schedule
-
-_COUNTS = {
-    "one": 1, "single": 1, "once": 1, "two": 2, "twice": 2, "double": 2, "three": 3, "thrice": 3, "four": 4,
-    "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
-}  # fmt: skip
-_COUNT = r"(\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
-_GIVEN = r"(?:doses?|infusions?|injections?|administrations?|transplantations?|treatments)"
-_BETWEEN = r"(?:(?:consecutive|repeated?|separate|weekly|monthly|intravenous|IV|i\.v\.|intrathecal|intra-?articular|equal|of|MSCs?|UC-MSCs?|stem|cell|cells?)\s+){0,3}"
-_SINGLE = re.compile(
-    r"\b(?:a\s+|one\s+)?single[\s-]+(?:[\w.-]+\s+){0,2}?(?:dose|infusion|injection|administration|transplantation)\b"
-    r"(?P<each>\s*[,(:]?\s*(?:of\s+|with\s+)?\d)?",
-    _I,
-)
-_AND_AGAIN = re.compile(r"[^.;]{0,60}\b(?:and|then) (?:again )?(?:at|on|after|(?:a )?second)\b", _I)
-_REPEATED = (
-    ("number-of-doses", re.compile(rf"\b{_COUNT}\s+{_BETWEEN}{_GIVEN}\b(?!\s*(?:levels?|groups?|cohorts?|arms?))", _I)),
-    ("number-of-times", re.compile(rf"\b{_COUNT}\s+times(?:\s+(?:of\s+)?{_BETWEEN}{_GIVEN})", _I)),
-    ("number-of-times", re.compile(rf"(?:infus|inject|administ|transplant|treated|repeat)[^.;]{{0,40}}\bfor {_COUNT} times\b", _I)),
-)  # fmt: skip
-_DAYS = re.compile(r"\b(?:on |at )?(day|week|month)s?\s+((?:\d+\s*(?:,|and|&)\s*)+(?:and\s+)?\d+)\b", _I)
-_UNIT_DAYS = {"day": Decimal(1), "week": Decimal(7), "month": Decimal("30.4375")}
-_INTERVALS = tuple((rule, re.compile(pattern, _I)) for rule, pattern in (
-    ("interval-of", rf"\binterval(?: time)?\s*(?:is|of|:|between[^.;]{{0,30}}(?:is|of))\s*(?:about\s+)?{_COUNT}[\s-]*(day|week|month)s?"),
-    ("interval-before", rf"\b(?:at|with|in)\s+(?:an?\s+)?{_COUNT}[\s-]*(day|week|month)s?\s+intervals?"),
-    ("interval-apart", rf"\b{_COUNT}\s*(day|week|month)s?\s+apart"),
-    ("interval-every", rf"\bevery\s+{_COUNT}?\s*(day|week|month)s?\b"),
-    ("interval-once-a", r"\b(?:once|one time)\s+(?:a|per|every|each)\s+()(day|week|month)\b"),
-    ("interval-weekly", r"\b()(week|month)ly\s+(?:intravenous\s+|IV\s+)?(?:doses?|infusions?|injections?)"),
-))  # fmt: skip
-_GIVING = re.compile(r"infus|inject|\bdos(?:e|es|ing)\b|administ|transplant|treat|repeat|MSC|cells", _I)
-_VISIT = re.compile(r"follow|visit|assess|monitor|evaluat|examin|culture|passag", _I)
-
-
-# What stands before a number that is the end of a range or a limit.
-_UNSURE = re.compile(
-    r"(?:\d\s*(?:-|–|to|or)\s*|\bup to (?:a total of )?|\bat least |\bm(?:ax|in)imum (?:of )?|\bone (?:to|or) |\babout |\bpossible )$",
-    _I,
-)
-
-
-def number_of_doses(text: str) -> Reading | None:
-    """How many times the cells are given; None where the text does not say, or contradicts itself."""
-    found: dict[int, Reading] = {}
-    for rule, pattern in _REPEATED:
-        for match in pattern.finditer(text):
-            count = _count(match.group(1))
-            # "15 injections" are sites of one treatment; "3-5 doses" and "up to 2" are no number.
-            sites = "injection" in match.group(0).lower() and count > 6
-            if 1 <= count <= 30 and not sites and not _UNSURE.search(text[: match.start()]):
-                found.setdefault(count, Reading(rule, _integer(count), match.group(0)))
-    listed = _listed_days(text)
-    if listed is not None:
-        found.setdefault(len(listed[0]), Reading("doses-on-days", _integer(len(listed[0])), listed[1]))
-    single = list(_SINGLE.finditer(text))
-    if any(_AND_AGAIN.match(text, match.end()) for match in single):
-        return None
-    if single and not found:
-        end = single[0].start("each") if single[0].group("each") else single[0].end()
-        return Reading("single-dose", ONCE, text[single[0].start() : end])
-    # "single dose, 4x10^7 cells ... 4 times" says how big one dose is.
-    if any(not match.group("each") for match in single) and set(found) != {1}:
-        return None
-    return next(iter(found.values())) if len(found) == 1 else None
-
-
-def interval(text: str) -> Reading | None:
-    """Days between two doses; None where the text does not say, or says several."""
-    found: dict[Decimal, Reading] = {}
-    for sentence in re.split(r"(?<=[a-z)])[.;](?:\s|$)|\n", text):
-        if not _GIVING.search(sentence) or _VISIT.search(sentence):
-            continue
-        for rule, pattern in _INTERVALS:
-            for match in pattern.finditer(sentence):
-                if _UNSURE.search(sentence[: match.start(1) if match.group(1) else match.start()]):
-                    continue
-                days = _count(match.group(1) or "one") * _UNIT_DAYS[match.group(2).lower()]
-                found.setdefault(days, Reading(rule, _days(days), match.group(0)))
-    listed = _listed_days(text)
-    if listed is not None:
-        steps = {b - a for a, b in zip(listed[0], listed[0][1:], strict=False)}
-        if len(steps) == 1:
-            days = steps.pop()
-            found.setdefault(days, Reading("interval-of-days", _days(days), listed[1]))
-        else:
-            return None
-    return next(iter(found.values())) if len(found) == 1 else None
-
-
-def _listed_days(text: str) -> tuple[list[Decimal], str] | None:
-    """The one list of days on which something is given ("at days 1, 8 and 15"), where all lists agree."""
-    found: dict[tuple[Decimal, ...], str] = {}
-    for match in _DAYS.finditer(text):
-        start = max(text.rfind(".", 0, match.start()), text.rfind("\n", 0, match.start())) + 1
-        before = text[start : match.start()]
-        if _GIVING.search(before) and not _VISIT.search(before):
-            days = tuple(
-                int(n) * _UNIT_DAYS[match.group(1).lower()] for n in re.findall(r"\d+", match.group(2))
-            )
-            if list(days) == sorted(set(days)):
-                found[days] = match.group(0)
-    if len(found) != 1:
-        return None
-    days, words = next(iter(found.items()))
-    return list(days), words
-
-
-def _integer(count: int) -> Literal:
-    return Literal(str(count), datatype=XSD.integer)
-
-
-def _days(days: Decimal) -> Literal:
-    return Literal(f"{days:f}", datatype=XSD.decimal)
-
-
-ONCE = _integer(1)  # the number of doses of a treatment given once
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isdigit() else _COUNTS[text.lower()]

@@ -16,7 +16,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, XSD, digest, mint
 from loaders import emit
 from loaders.claims import asserts
-from loaders.clinicaltrials import text_rules
+from loaders.clinicaltrials import dosing_rules, text_rules
 from loaders.clinicaltrials.study import Arm, Intervention, Study, Term
 from loaders.emit import Graph
 
@@ -293,7 +293,7 @@ class _Writer:
                 base.append(f"arm-{number}")
         doses = used.doses if kind == "cells" else ()
         # One dose has no interval: then one of the two was misread.
-        once = used.count is not None and (STROMA.numberOfDoses, text_rules.ONCE) in used.count.edges
+        once = used.count is not None and (STROMA.numberOfDoses, dosing_rules.ONCE) in used.count.edges
         times = [used.count, None if once else used.interval] if kind == "cells" else []
         common = [*used.routes, used.donor, *times]
         shared = tuple(found for found in common if found is not None)
@@ -352,7 +352,7 @@ def _ingredient(text: Text, cell: NamedNode, words: str) -> Found:
 
 
 def _found(
-    edges: list[tuple[NamedNode, Term]], reading: text_rules.Reading | text_rules.Dose, text: Text
+    edges: list[tuple[NamedNode, Term]], reading: text_rules.Reading | dosing_rules.Dose, text: Text
 ) -> Found:
     return Found(tuple(edges), reading.rule, reading.words, text)
 
@@ -364,10 +364,10 @@ def _schedule(texts: list[Text]) -> Schedule:
     routes: tuple[Found, ...] = ()
     for text in texts:
         if not doses:
-            doses = tuple(_found(_dose_edges(dose), dose, text) for dose in text_rules.doses(text.text))
-        if count is None and (reading := text_rules.number_of_doses(text.text)):
+            doses = tuple(_found(_dose_edges(dose), dose, text) for dose in dosing_rules.doses(text.text))
+        if count is None and (reading := dosing_rules.number_of_doses(text.text)):
             count = _found([(STROMA.numberOfDoses, reading.value)], reading, text)
-        if interval is None and (reading := text_rules.interval(text.text)):
+        if interval is None and (reading := dosing_rules.interval(text.text)):
             interval = _found([(STROMA.doseInterval, reading.value)], reading, text)
         if not routes:
             routes = tuple(
@@ -401,7 +401,7 @@ def _edges(schedule: Schedule) -> list[object]:
     return [None if item is None else item.edges for item in found]
 
 
-def _dose_edges(dose: text_rules.Dose) -> list[tuple[NamedNode, Term]]:
+def _dose_edges(dose: dosing_rules.Dose) -> list[tuple[NamedNode, Term]]:
     unit = (STROMA.doseUnit, emit.string(dose.unit))
     if dose.high is None:
         return [(STROMA.doseAmount, _decimal(dose.low)), unit]
