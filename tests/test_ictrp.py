@@ -14,7 +14,7 @@ from kg.errors import BadValue, SourceError, UnknownValue
 from kg.parts import Part
 from kg.terms import DCTERMS, RDF, STROMA, XSD, compress, expand, mint
 from loaders import catalog
-from loaders.ictrp.read import MAX_FIELD
+from loaders.tables import MAX_FIELD
 
 # Fields of a real record (ChiCTR2000030088), texts shortened.
 REAL: Mapping[str, str] = {

@@ -13,9 +13,9 @@ from xml.parsers import expat
 
 from kg.errors import BadValue, SourceError
 from loaders.record import Record
+from loaders.tables import MAX_FIELD
 
 ROOT_TAG = "Trials_downloaded_from_ICTRP"
-MAX_FIELD = 10_000_000  # characters; a longer field is damage, not data
 _CHUNK = 1 << 16
 
 

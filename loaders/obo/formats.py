@@ -22,8 +22,8 @@ from pyoxigraph import BlankNode, Literal, NamedNode, RdfFormat, parse
 
 from kg.errors import BadValue, SourceError, UsageError
 from kg.terms import OBO, OWL, RDF, RDFS, compress, expand
+from loaders.tables import MAX_FIELD
 
-MAX_FIELD = 10_000_000  # characters; a longer field is damage, not data
 PART_OF = "BFO:0000050"
 _SCOPES = {f"oboInOwl:has{scope.title()}Synonym": scope for scope in ("EXACT", "BROAD", "NARROW", "RELATED")}
 _KINDS = {

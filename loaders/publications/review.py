@@ -159,7 +159,7 @@ def _viability(record: Record, number: str, arm: NamedNode) -> Iterator[Fact]:
 
 
 def citation(record: Record, graph: Graph) -> Iterator[Quad]:
-    """A publication that a registry record cites; one that reports the trial is `hasPublication`."""
+    """A publication that a registry record cites; one that reports the trial is its publication too."""
     trial = mint("trial", record.require("nct_id"))
     pmid, text, kind = record.text("pmid"), record.text("citation"), record.text("reference_type")
     if pmid is not None and not re.fullmatch(r"\d{1,9}", pmid):
@@ -170,7 +170,9 @@ def citation(record: Record, graph: Graph) -> Iterator[Quad]:
         raise _unknown(record, "reference_type", kind, _REFERENCE)
     article = publication(pmid=pmid, citation=text)
     reports = kind is not None and _REFERENCE[kind]
-    yield graph.quad(trial, STROMA.hasPublication if reports else DCTERMS.references, article)
+    yield graph.quad(trial, DCTERMS.references, article)
+    if reports:
+        yield graph.quad(trial, STROMA.hasPublication, article)
     yield graph.quad(article, RDF.type, STROMA.Publication)
     if text is not None:
         yield graph.quad(article, STROMA.citation, string(text))
