@@ -151,16 +151,19 @@ def is_nothing(text: str) -> bool:
 
 
 def status(record: Record, field: str, text: str) -> NamedNode:
+    """The recruitment status."""
     return _look_up(_STATUS, record, field, text)
 
 
 def phase(record: Record, field: str, text: str) -> Iterator[Fact]:
+    """The phase; ChiCTR's "Retrospective study" stands in its place and tells the perspective."""
     yield STROMA.hasPhase, _look_up(_PHASE, record, field, text)
     if text.lower() == "retrospective study":
         yield STROMA.hasTimePerspective, STROMA.PerspectiveRetrospective
 
 
 def study_type(record: Record, field: str, text: str) -> list[Fact]:
+    """The class of the study, and its purpose where the type names that instead."""
     return _look_up(_STUDY_TYPE, record, field, text)
 
 
