@@ -28,6 +28,7 @@ from kg.report import METADATA, Progress, Quiet, Report, SourceReport, metadata
 from kg.settings import Settings
 from kg.snapshot import (
     Snapshot,
+    check_version,
     draft,
     line_of,
     open_snapshot,
@@ -73,6 +74,8 @@ def build(
     Raises SourceError, BuildError (counts, terms, shapes, ontology, disk) or UsageError: nothing changed.
     """
     progress = progress or Quiet()
+    if version is not None:
+        check_version(version)
     infos = catalog.find_sources()
     extra = _checked(sources or {}, infos)
     fingerprint = _fingerprint(settings.root, extra, version)

@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -149,6 +149,16 @@ def _remove_dead_drafts(snapshots: Path) -> None:
             os.close(lock)
 
 
+def check_version(version: str) -> None:
+    """Raise UsageError where a version is no date."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", version) is not None and date.fromisoformat(version):
+            return
+    except ValueError:
+        pass
+    raise UsageError(f"{version!r} is not a version: it is a date such as 2026-11-22")
+
+
 def write_snapshot(
     quads: Iterable[Quad | bytes],
     var: Path,
@@ -164,8 +174,7 @@ def write_snapshot(
     The same content gives the same folder: where it exists, only its reports are replaced.
     Raises BuildError for a full disk, UsageError for a version that is no date.
     """
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", version):
-        raise UsageError(f"{version!r} is not a version: it is a date such as 2026-11-22")
+    check_version(version)
     with draft(var) as work:
         folder = work / "snapshot"
         folder.mkdir()

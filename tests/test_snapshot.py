@@ -97,9 +97,10 @@ def test_any_text_comes_back_as_it_went_in(tmp_path_factory: pytest.TempPathFact
     assert {TRIALS.value: 1} == snapshot.graphs
 
 
-def test_a_version_is_a_date(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'next' is not a version"):
-        write_snapshot(QUADS, tmp_path, version="next")
+@pytest.mark.parametrize("version", ["next", "2026-02-31", "20261122", "../2026-11-22"])
+def test_a_version_is_a_date(tmp_path: Path, version: str) -> None:
+    with pytest.raises(UsageError, match="is not a version"):
+        write_snapshot(QUADS, tmp_path, version=version)
 
 
 def test_a_published_snapshot_is_current_and_loads(tmp_path: Path) -> None:
