@@ -1,0 +1,119 @@
+"""The engine's seam: a query's text in, serialised results out.
+
+Hides which store answers, where it runs and how a query is stopped. `kg.engine.memory` keeps a snapshot in
+memory and evaluates in worker processes; every other engine has the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kg.engine.formats import Format
+from kg.settings import Settings
+from kg.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The graphs a query sees: `default` are merged into its default graph, `named` are for GRAPH."""
+
+    default: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one query may use; crossing a limit raises the error that names it."""
+
+    seconds: float = 60.0  # wall clock, from the start of evaluation to the last byte
+    memory_bytes: int = 2 * 1024**3  # over the shared store
+    query_bytes: int = 256 * 1024  # length of the text in UTF-8
+    query_tokens: int = 50_000
+    query_nesting: int = 500  # brackets of any kind
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits that the settings state."""
+        return cls(
+            seconds=settings.query_seconds,
+            memory_bytes=settings.worker_memory_bytes,
+            query_bytes=settings.query_bytes,
+            query_tokens=settings.query_tokens,
+            query_nesting=settings.query_nesting,
+        )
+
+
+@dataclass(frozen=True)
+class Status:
+    """How an engine is doing: whether it answers, how busy it is, and which locks hold its workers."""
+
+    ready: bool
+    workers: int
+    busy: int
+    waiting: int
+    locks: Mapping[str, str]  # "network" -> "seccomp", or "none" with the reason
+
+
+async def _nothing() -> None:
+    return None
+
+
+@dataclass
+class Answer:
+    """The answer to one query: its format and its bytes, in chunks.
+
+    Iterate once (`async for chunk in answer`), or read it all. `whole` is the complete body where it was
+    small enough to arrive in one piece. A failure after the first chunk raises a QueryError out of the
+    iteration: what was read until then is not the answer. `aclose()` frees the evaluator at any time.
+    """
+
+    format: Format
+    chunks: AsyncIterator[bytes]
+    whole: bytes | None = None
+    milliseconds: Mapping[str, float] = field(default_factory=dict)  # step -> time; for Server-Timing
+    close: Callable[[], Awaitable[None]] = _nothing
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.chunks
+
+    async def read(self) -> bytes:
+        """The whole body; raises what the iteration would raise."""
+        try:
+            return b"".join([chunk async for chunk in self.chunks])
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give up whatever still works on this answer; safe to call more than once."""
+        await self.close()
+
+
+class Engine(Protocol):
+    """What answers SPARQL queries about one snapshot. Used as `async with engine:`."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that is asked."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """How the engine is doing now."""
+        ...
+
+    async def query(
+        self, text: str, *, accept: Format, dataset: Dataset | None = None, limits: Limits
+    ) -> Answer:
+        """Answer a SPARQL query in a format that fits its kind.
+
+        `dataset` overrides the query's own FROM clauses. Without either the default graph is the union of
+        all graphs, and every graph can be named. Raises QuerySyntaxError, QueryRefused, QueryTooLarge,
+        QueryTimeout, QueryOutOfMemory, QueryFailed, ServerBusy, or UsageError for an unknown graph.
+        """
+        ...
+
+    async def __aenter__(self) -> Engine: ...
+
+    async def __aexit__(self, *problem: object) -> None: ...

@@ -1,0 +1,139 @@
+"""The formats an answer can be written in: one table of format, media types, suffix and kind of result.
+
+Hides nothing; everything that names a format (the endpoint, the command line, the workers) reads it here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from kg.errors import UsageError
+
+
+class Kind(Enum):
+    """What a query gives: rows (SELECT), yes or no (ASK), or a graph (CONSTRUCT, DESCRIBE)."""
+
+    SOLUTIONS = "solutions"
+    BOOLEAN = "boolean"
+    GRAPH = "graph"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: its key (`?format=` and `--format`), its media type, and other names clients use for it.
+
+    `content_type` is the media type with its charset where the format's registration wants one said.
+    """
+
+    key: str
+    label: str
+    media_type: str
+    suffix: str
+    kinds: frozenset[Kind]
+    aliases: tuple[str, ...] = ()  # other media types that clients send for it
+    other_keys: tuple[str, ...] = ()  # other values of `?format=` in use
+    charset: bool = False
+
+    @property
+    def content_type(self) -> str:
+        """The value of the Content-Type header."""
+        return f"{self.media_type}; charset=utf-8" if self.charset else self.media_type
+
+
+_TABLE = frozenset({Kind.SOLUTIONS, Kind.BOOLEAN})
+_GRAPH = frozenset({Kind.GRAPH})
+
+# In the order we prefer when a client does not care.
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "json",
+        "SPARQL JSON",
+        "application/sparql-results+json",
+        "srj",
+        _TABLE,
+        ("application/json", "text/json"),
+        ("sparql-results+json",),
+    ),
+    Format(
+        "xml",
+        "SPARQL XML",
+        "application/sparql-results+xml",
+        "srx",
+        _TABLE,
+        ("application/xml", "text/xml"),
+        ("sparql-results+xml",),
+    ),
+    Format("csv", "CSV", "text/csv", "csv", _TABLE, charset=True),
+    Format("tsv", "TSV", "text/tab-separated-values", "tsv", _TABLE, charset=True),
+    Format(
+        "turtle",
+        "Turtle",
+        "text/turtle",
+        "ttl",
+        _GRAPH,
+        ("application/turtle", "application/x-turtle", "text/n3", "text/rdf+n3", "application/n3"),
+        ("n3",),
+        charset=True,
+    ),
+    Format("ntriples", "N-Triples", "application/n-triples", "nt", _GRAPH, ("text/plain",), ("n-triples",)),
+    Format("nquads", "N-Quads", "application/n-quads", "nq", _GRAPH, ("text/x-nquads",), ("n-quads",)),
+    Format("trig", "TriG", "application/trig", "trig", _GRAPH, ("application/x-trig",)),
+    Format(
+        "rdfxml",
+        "RDF/XML",
+        "application/rdf+xml",
+        "rdf",
+        _GRAPH,
+        ("application/xml", "text/xml"),
+        ("rdf+xml", "xml", "rdf-xml"),
+    ),
+    Format(
+        "jsonld",
+        "JSON-LD",
+        "application/ld+json",
+        "jsonld",
+        _GRAPH,
+        ("application/json",),
+        ("json-ld", "ld+json", "json"),
+    ),
+    Format("html", "HTML table", "text/html", "html", frozenset(Kind), charset=True),
+)
+
+BY_KEY = {format.key: format for format in FORMATS}
+
+
+def formats_for(kind: Kind) -> tuple[Format, ...]:
+    """The formats that can hold a kind of result, preferred first."""
+    return tuple(format for format in FORMATS if kind in format.kinds)
+
+
+def named_format(name: str, kind: Kind) -> Format:
+    """The format a person calls `name` (key, suffix or media type) for a kind of result.
+
+    One name can mean two formats: `json` is SPARQL JSON for rows and JSON-LD for a graph. Raises UsageError
+    listing the formats for this kind of result.
+    """
+    wanted = name.strip().lower()
+    offered = formats_for(kind)
+    for names in (_own_names, _other_names):
+        for format in offered:
+            if wanted in names(format):
+                return format
+    known = ", ".join(format.key for format in offered)
+    raise UsageError(f"{name!r} is not a format for {_CALLED[kind]}; there are: {known}")
+
+
+def _own_names(format: Format) -> tuple[str, ...]:
+    return (format.key, format.suffix, format.media_type)
+
+
+def _other_names(format: Format) -> tuple[str, ...]:
+    return (*format.other_keys, *format.aliases)
+
+
+_CALLED = {
+    Kind.SOLUTIONS: "the rows of a SELECT query",
+    Kind.BOOLEAN: "the answer of an ASK query",
+    Kind.GRAPH: "the graph of a CONSTRUCT or DESCRIBE query",
+}

@@ -1,0 +1,313 @@
+"""What a query may do, judged by its tokens before anything evaluates it.
+
+Hides the SPARQL tokenizer. The text is cut by the grammar (IRIs, four kinds of string, comments, prefixed
+names), so the word SERVICE in a string or an IRI is no call, and a call is one however it is written. It
+never parses: a parser is for the worker, which may die of it.
+
+Where the evaluator's parser is laxer than the grammar, we follow the parser. pyoxigraph 0.5 takes keywords
+without a boundary: `trueSERVICE<i>{}` and, with a prefix `ex:`, `SERVICEex:a {}` call out (tried 2026-11).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+from kg.engine import Dataset, Limits
+from kg.engine.formats import Kind
+from kg.errors import QueryRefused, QuerySyntaxError, QueryTooLarge, UsageError
+
+_BASE = (
+    "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f"
+    "\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+_WORD = f"{_BASE}_0-9\u00b7\u0300-\u036f\u203f-\u2040"
+_UCHAR = r"\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}"
+_LOCAL = rf"[{_WORD}\-:]|%[0-9A-Fa-f]{{2}}|\\[_~.\-!$&'()*+,;=/?#@%]"
+_LOCAL_NAME = rf"(?:{_LOCAL})(?:(?:{_LOCAL}|\.)*(?:{_LOCAL}))?"
+
+# The order matters: a longer form stands before its prefix. `run` is a prefixed name where it has a colon,
+# otherwise words with dots and hyphens between them (`?s ?p true.FILTER(…)`), cut further below: matched in
+# one go, so that a long run without colon is read once and not once for each dot.
+_TOKEN = re.compile(
+    "|".join(
+        (
+            r"(?P<space>[ \t\r\n]+)",
+            r"(?P<comment>#[^\r\n]*)",
+            rf"(?P<iri><(?:[^<>\"{{}}|^`\\\x00-\x20]|{_UCHAR})*>)",
+            r'(?P<string>"""(?:"{0,2}(?:[^"\\]|\\.))*"""'
+            r"|'''(?:'{0,2}(?:[^'\\]|\\.))*'''"
+            r"|\"(?!\"\")(?:[^\"\\\r\n]|\\.)*\""
+            r"|'(?!'')(?:[^'\\\r\n]|\\.)*')",
+            rf"(?P<variable>[?$][{_WORD}]+)",
+            r"(?P<language>@[A-Za-z]+(?:-[A-Za-z0-9]+)*(?:--(?:ltr|rtl))?)",
+            rf"(?P<blank>_:[{_WORD}](?:[{_WORD}.\-]*[{_WORD}\-])?)",
+            rf"(?P<run>[{_BASE}](?:[{_WORD}.\-]*[{_WORD}\-])?(?::(?:{_LOCAL_NAME})?)?|:(?:{_LOCAL_NAME})?)",
+            r"(?P<number>(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)[eE][+-]?[0-9]+|[0-9]*\.[0-9]+|[0-9]+)",
+            r"(?P<mark>[{}()\[\].,;=<>!&|+\-*/^?~])",
+        )
+    ),
+    re.DOTALL,
+)
+_PIECE = re.compile(rf"[{_WORD}]+|[.\-]")
+
+_FORMS = {
+    "SELECT": Kind.SOLUTIONS,
+    "ASK": Kind.BOOLEAN,
+    "CONSTRUCT": Kind.GRAPH,
+    "DESCRIBE": Kind.GRAPH,
+}
+_UPDATES = frozenset(
+    {"INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH", "MODIFY"}
+)
+_UNREPEATABLE = frozenset({"NOW", "RAND", "UUID", "STRUUID"})
+
+_NO_SERVICE = (
+    "SERVICE is not allowed here: this endpoint asks no other server. Query the other endpoint yourself "
+    "and join the answers, or federate from there into this endpoint"
+)
+NO_UPDATE = (
+    "Updates are not allowed here: new knowledge enters through a loader and a build (`kg build`), "
+    "which checks it and publishes a new snapshot"
+)
+
+
+class Token(NamedTuple):
+    """A piece of a query: its kind (a group of the tokenizer, `name` or `word`), its text, its start."""
+
+    kind: str
+    text: str
+    start: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the tokens tell of a query: the kind of its result, the graphs of its FROM clauses, if any, and
+    whether the same snapshot gives the same answer again (no NOW, RAND, UUID)."""
+
+    kind: Kind
+    dataset: Dataset | None
+    repeatable: bool
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of a query, white space and comments included: joined they give the text back.
+
+    Raises QuerySyntaxError where no token can start: an open string, a stray character.
+    """
+    position = 0
+    match = _TOKEN.match
+    while position < len(text):
+        found = match(text, position)
+        if found is None:
+            raise _stray(text, position)
+        kind, piece = found.lastgroup or "", found.group()
+        if kind != "run":
+            yield Token(kind, piece, position)
+        elif ":" in piece:
+            yield Token("name", piece, position)
+        else:
+            for part in _PIECE.finditer(piece):
+                sort = "mark" if part.group() in ".-" else "word"
+                yield Token(sort, part.group(), position + part.start())
+        position = found.end()
+
+
+def inspect(text: str, limits: Limits) -> Inspection:
+    """Judge a query's text; what comes back is fit to be evaluated in a worker.
+
+    Raises QueryTooLarge naming the cap, QueryRefused for SERVICE and every update, QuerySyntaxError where
+    it is not a query at all.
+    """
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > limits.query_bytes:
+        raise QueryTooLarge(
+            f"The query has {size:,} bytes; the limit is {limits.query_bytes:,}. Send fewer values at once, "
+            "or download the data and query it locally"
+        )
+    caps = limits.query_tokens, limits.query_nesting
+    # Editors, canned queries and monitors send the same few texts again and again.
+    return _judged_again(text, *caps) if size <= 4096 else _judged(text, *caps)
+
+
+def check_graphs(dataset: Dataset, graphs: Mapping[str, int]) -> None:
+    """Refuse a dataset that names a graph we do not have; raises UsageError with the nearest names.
+
+    Nothing is ever fetched to satisfy a FROM.
+    """
+    for iri in (*dataset.default, *dataset.named):
+        if iri not in graphs:
+            near = get_close_matches(iri, list(graphs), n=3, cutoff=0.5) or sorted(graphs)[:10]
+            raise UsageError(
+                f"There is no graph <{iri}> here. The nearest: {', '.join(f'<{name}>' for name in near)}. "
+                "SELECT DISTINCT ?g { GRAPH ?g { ?s ?p ?o } } lists all"
+            )
+
+
+def _judged(text: str, most_tokens: int, deepest: int) -> Inspection:
+    significant = _within_caps(text, most_tokens, deepest)
+    inspection = _judge(text, significant)
+    if "\\u" in text or "\\U" in text:
+        # The standard lets an engine replace \uXXXX before it reads tokens; ours does it inside strings and
+        # IRIs only. What is refused after replacement is refused by both readings.
+        unescaped = re.sub(_UCHAR, _character, text)
+        try:
+            again = _within_caps(unescaped, most_tokens, deepest)
+        except QuerySyntaxError:
+            return inspection
+        _refuse_service(again, _declared(again)[0])
+    return inspection
+
+
+_judged_again = lru_cache(maxsize=1024)(_judged)
+
+
+def _within_caps(text: str, most_tokens: int, deepest: int) -> list[Token]:
+    """The tokens that mean something, counted against the caps."""
+    kept: list[Token] = []
+    depth = 0
+    for token in tokens(text):
+        if token.kind in ("space", "comment"):
+            continue
+        kept.append(token)
+        if len(kept) > most_tokens:
+            raise QueryTooLarge(
+                f"The query has more than {most_tokens:,} tokens, which is the limit. Send fewer values at "
+                "once, or download the data and query it locally"
+            )
+        if token.kind == "mark":
+            if token.text in "({[":
+                depth += 1
+                if depth > deepest:
+                    line, column = _place(text, token.start)
+                    raise QueryTooLarge(
+                        f"The brackets at line {line}, column {column} are nested more than {deepest} deep, "
+                        "which is the limit"
+                    )
+            elif token.text in ")}]":
+                depth -= 1
+    return kept
+
+
+def _judge(text: str, significant: list[Token]) -> Inspection:
+    prefixes, base, at = _declared(significant)
+    if at == len(significant):
+        raise QuerySyntaxError("it is empty; it starts with SELECT, ASK, CONSTRUCT or DESCRIBE")
+    first = significant[at]
+    word = first.text.upper()
+    if first.kind == "word" and word in _UPDATES:
+        raise QueryRefused(NO_UPDATE)
+    form = next((form for form in _FORMS if first.kind in ("word", "name") and word.startswith(form)), None)
+    if form is None:
+        if word in ("PREFIX", "BASE"):
+            shape = "BASE <IRI>" if word == "BASE" else "PREFIX name: <IRI>"
+            raise QuerySyntaxError(f"this declaration is not of the form {shape}", *_place(text, first.start))
+        near = get_close_matches(word, _FORMS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        problem = (
+            f"a query starts with SELECT, ASK, CONSTRUCT or DESCRIBE, not with {first.text[:40]!r}{hint}"
+        )
+        raise QuerySyntaxError(problem, *_place(text, first.start))
+    _refuse_service(significant, prefixes)
+    words = {token.text.upper() for token in significant if token.kind == "word"}
+    return Inspection(_FORMS[form], _graphs(significant[at:], prefixes, base), not words & _UNREPEATABLE)
+
+
+def _refuse_service(significant: list[Token], prefixes: Mapping[str, str]) -> None:
+    """Refuse SERVICE, also glued to what stands before or after it; see the module's docstring."""
+    depth = 0
+    for number, (kind, text, _) in enumerate(significant):
+        if kind == "mark":
+            depth += (text in "({[") - (text in ")}]")
+        elif kind == "word":
+            if "SERVICE" in text.upper():
+                raise QueryRefused(_NO_SERVICE)
+        elif kind == "name":
+            prefix = text.partition(":")[0]
+            if "SERVICE" not in prefix.upper():
+                continue
+            # A declared prefix such as `service:` is a name like any other, unless it stands where a call
+            # would: before a brace and not after GRAPH.
+            after = significant[number + 1].text if number + 1 < len(significant) else ""
+            before = significant[number - 1].text.upper() if number else ""
+            called = depth > 0 and after == "{" and before != "GRAPH"
+            if called or (prefix not in prefixes and not before.endswith("PREFIX")):
+                raise QueryRefused(_NO_SERVICE)
+
+
+def _declared(significant: list[Token]) -> tuple[dict[str, str], str | None, int]:
+    """The prologue: prefixes, base, and the number of tokens it takes."""
+    prefixes: dict[str, str] = {}
+    base: str | None = None
+    at = 0
+    while at < len(significant) and significant[at].kind == "word":
+        word = significant[at].text.upper()
+        following = significant[at + 1 : at + 3]
+        kinds = [token.kind for token in following]
+        if word == "PREFIX" and kinds == ["name", "iri"] and following[0].text.endswith(":"):
+            prefixes[following[0].text[:-1]] = _resolved(following[1].text, base)
+            at += 3
+        elif word == "BASE" and kinds[:1] == ["iri"]:
+            base = _resolved(following[0].text, base)
+            at += 2
+        elif word == "VERSION" and kinds[:1] == ["string"]:
+            at += 2
+        else:
+            break
+    return prefixes, base, at
+
+
+def _graphs(query: list[Token], prefixes: Mapping[str, str], base: str | None) -> Dataset | None:
+    """The graphs of the query's own FROM and FROM NAMED, which stand outside all brackets."""
+    default: list[str] = []
+    named: list[str] = []
+    depth = 0
+    for number, (kind, text, _) in enumerate(query):
+        if kind == "mark":
+            depth += (text in "({[") - (text in ")}]")
+        elif kind == "word" and depth == 0 and text.upper() == "FROM":
+            rest = query[number + 1 : number + 3]
+            is_named = bool(rest) and rest[0].kind == "word" and rest[0].text.upper() == "NAMED"
+            source = rest[1:2] if is_named else rest[:1]
+            if source and source[0].kind == "iri":
+                iri = _resolved(source[0].text, base)
+            elif source and source[0].kind == "name":
+                prefix, _, local = source[0].text.partition(":")
+                if prefix not in prefixes:
+                    continue  # the parser says so, with its place
+                iri = prefixes[prefix] + re.sub(r"\\(.)", r"\1", local)
+            else:
+                continue
+            (named if is_named else default).append(iri)
+    return Dataset(tuple(default), tuple(named)) if default or named else None
+
+
+def _resolved(iri: str, base: str | None) -> str:
+    plain = re.sub(_UCHAR, _character, iri[1:-1])
+    return urljoin(base, plain) if base else plain
+
+
+def _character(escape: re.Match[str]) -> str:
+    code = int(escape.group()[2:], 16)
+    return chr(code) if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF else "\ufffd"
+
+
+def _place(text: str, position: int) -> tuple[int, int]:
+    """Line and column of a position, both from 1."""
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
+def _stray(text: str, position: int) -> QuerySyntaxError:
+    character = text[position]
+    if character in "\"'":
+        problem = "a string starts here and does not end"
+    elif character == "\\":
+        problem = "an escape such as \\u0041 is understood in strings and IRIs only"
+    else:
+        problem = f"no part of a query starts with {character!r}"
+    return QuerySyntaxError(problem, *_place(text, position))

@@ -1,0 +1,257 @@
+"""The worker's side: one query at a time, evaluated and written to a socket in frames.
+
+Hides pyoxigraph's evaluation and its messages. A worker is a fork of the keeper: the store is shared with it
+and with every other worker. It may die of a query at any moment, and nothing but that query is lost.
+
+A frame is one byte of kind, four of length, then the payload: to the worker a request (JSON); from the worker
+READY, HEAD (both JSON), any number of BODY, and END or ERROR (JSON).
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from typing import Any, cast
+
+from pyoxigraph import (
+    Literal,
+    NamedNode,
+    QueryBoolean,
+    QueryResultsFormat,
+    QuerySolutions,
+    QueryTriples,
+    RdfFormat,
+    Store,
+)
+
+from kg.engine import sandbox
+from kg.engine.formats import BY_KEY, Kind
+
+FRAME = struct.Struct("!cI")
+REQUEST, READY, HEAD, BODY, END, ERROR = b"Q", b"R", b"H", b"B", b"Z", b"E"
+
+# The parser and the evaluator recurse, and every level takes stack: at 8 MiB 4,600 parentheses or 9,000 `||`
+# end the process, at 256 MiB whatever fits into the cap on tokens goes through (tried 2026-11).
+_STACK_BYTES = 256 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+_TABLE_FORMATS = {
+    "json": QueryResultsFormat.JSON,
+    "xml": QueryResultsFormat.XML,
+    "csv": QueryResultsFormat.CSV,
+    "tsv": QueryResultsFormat.TSV,
+}
+_GRAPH_FORMATS = {
+    "turtle": RdfFormat.TURTLE,
+    "ntriples": RdfFormat.N_TRIPLES,
+    "nquads": RdfFormat.N_QUADS,
+    "trig": RdfFormat.TRIG,
+    "rdfxml": RdfFormat.RDF_XML,
+    "jsonld": RdfFormat.JSON_LD,
+}
+
+
+def run(store: Store, channel: socket.socket) -> None:
+    """Lock this process down, then answer requests from the channel until it closes."""
+    sandbox.limit_files()
+    locks = {"network": sandbox.deny_network()}
+    threading.stack_size(_STACK_BYTES)
+    thread = threading.Thread(target=_serve, args=(store, channel, locks))
+    thread.start()
+    thread.join()
+
+
+def _serve(store: Store, channel: socket.socket, locks: dict[str, str]) -> None:
+    base = sandbox.private_memory()
+    locks["memory"] = "RLIMIT_DATA" if base is not None else "none (the system does not tell)"
+    _send(channel, READY, locks)
+    while True:
+        request = _receive(channel)
+        if request is None:
+            return
+        sandbox.allow_memory(base, request["memory_bytes"])
+        try:
+            rest = _answer(store, channel, request)
+        except _Gone:
+            return  # the server closed the channel: it does not want this answer, nor this worker
+        except MemoryError:
+            rest = _error("memory")
+        now = sandbox.private_memory()
+        grown = 0 if now is None or base is None else now - base
+        # One write for the rest of the answer and its end: a small answer is one message.
+        channel.sendall(rest + _frame(END, json.dumps({"grown": grown}).encode()))
+
+
+def _answer(store: Store, channel: socket.socket, request: dict[str, Any]) -> bytes:
+    """Evaluate and send; what comes back are the last frames, still to be sent."""
+    started = time.perf_counter()
+    dataset = request["dataset"]
+    try:
+        result = store.query(
+            request["text"],
+            use_default_graph_as_union=dataset is None,
+            default_graph=None if dataset is None else [NamedNode(iri) for iri in dataset["default"]],
+            named_graphs=None if dataset is None else [NamedNode(iri) for iri in dataset["named"]],
+        )
+    except SyntaxError as problem:
+        return _error("syntax", **_explained(str(problem)))
+    except (OSError, ValueError, RuntimeError) as problem:
+        return _error("failed", problem=str(problem))
+    output = _Output(channel, {"evaluate": (time.perf_counter() - started) * 1000})
+    format = BY_KEY[request["format"]]
+    if _kind(result) not in format.kinds:
+        return _error("failed", problem=f"{format.label} cannot hold this result")
+    try:
+        if format.key == "html":
+            _write_table(result, output)
+        elif isinstance(result, QueryTriples):
+            result.serialize(cast(Any, output), format=_GRAPH_FORMATS[format.key])
+        else:
+            result.serialize(cast(Any, output), format=_TABLE_FORMATS[format.key])
+    except (OSError, ValueError, RuntimeError) as problem:
+        return _error("failed", problem=str(problem))
+    return output.rest()
+
+
+def _kind(result: QuerySolutions | QueryBoolean | QueryTriples) -> Kind:
+    if isinstance(result, QueryBoolean):
+        return Kind.BOOLEAN
+    return Kind.SOLUTIONS if isinstance(result, QuerySolutions) else Kind.GRAPH
+
+
+class _Gone(Exception):
+    """The channel closed while we wrote: an error of the channel, not of the evaluator."""
+
+
+class _Output:
+    """The file a serialiser writes to: frames of a good size, the first one at once.
+
+    One piece is held back: an answer that is one piece leaves in one write, head and all.
+    """
+
+    def __init__(self, channel: socket.socket, head: dict[str, float]) -> None:
+        self._channel = channel
+        self._head: bytes = _frame(HEAD, json.dumps(head).encode())
+        self._held = bytearray()
+        self._enough = 1
+
+    def write(self, piece: bytes) -> int:
+        if len(self._held) >= self._enough:
+            self._flush()
+            self._enough = _CHUNK
+        self._held += piece
+        return len(piece)
+
+    def flush(self) -> None:
+        """What the serialiser calls at its end; `rest` has what is left."""
+
+    def rest(self) -> bytes:
+        """The frames not yet sent."""
+        frames = self._head + _frame(BODY, bytes(self._held))
+        self._head = b""
+        self._held.clear()
+        return frames
+
+    def _flush(self) -> None:
+        try:
+            self._channel.sendall(self.rest())
+        except OSError as problem:
+            raise _Gone from problem
+
+
+def _write_table(result: QuerySolutions | QueryBoolean | QueryTriples, output: _Output) -> None:
+    """An HTML table of a result, as a fragment of a page; only http(s) IRIs become links."""
+    if isinstance(result, QueryBoolean):
+        output.write(f"<p><strong>{'Yes' if result else 'No'}</strong></p>".encode())
+        return
+    if isinstance(result, QuerySolutions):
+        names = [variable.value for variable in result.variables]
+        rows = (tuple(solution) for solution in result)
+    else:
+        names = ["subject", "predicate", "object"]
+        rows = ((triple.subject, triple.predicate, triple.object) for triple in result)
+    heads = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    output.write(f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>\n'.encode())
+    count = 0
+    for row in rows:
+        output.write(f"<tr>{''.join(f'<td>{_cell(term)}</td>' for term in row)}</tr>\n".encode())
+        count += 1
+    output.write(f"</tbody></table></div><p>{count:,} row{'' if count == 1 else 's'}</p>".encode())
+
+
+def _cell(term: object) -> str:
+    if term is None:
+        return ""
+    if isinstance(term, NamedNode):
+        text = html.escape(term.value)
+        if term.value.startswith(("http://", "https://")):
+            return f'<a href="{text}" rel="nofollow noreferrer">{text}</a>'
+        return text
+    if isinstance(term, Literal):
+        language = f' lang="{html.escape(term.language)}"' if term.language else ""
+        return f"<span{language}>{html.escape(term.value)}</span>"
+    return html.escape(str(term))
+
+
+def _explained(message: str) -> dict[str, Any]:
+    """pyoxigraph's message as place and problem: its lists of character classes help nobody.
+
+    "error at 1:26: expected one of ",", "}", ['0' ..= '9' | …]" -> line 1, column 26, `expected "," or "}"`
+    """
+    found = re.match(r"(?s)error at (\d+):(\d+): expected (?:one of )?(.*)$", message)
+    if found is None:
+        return {"problem": message, "line": None, "column": None}
+    wanted = re.sub(r"(?s)\[[^\[\]]*?(?:'\[' \.\.|'\]')?[^\[\]]*\]", "", found[3]).strip(" ,\n")
+    items = [item.strip() for item in re.split(r",(?=\s|$)(?![\"'])", wanted) if item.strip()]
+    sentences = [item for item in items if " " in item and '"' not in item]
+    if sentences:
+        problem = sentences[0]
+    elif items and len(items) <= 12:
+        problem = "expected " + " or ".join(items)
+    else:
+        problem = "something else is expected here"
+    return {"problem": problem, "line": int(found[1]), "column": int(found[2])}
+
+
+def _frame(kind: bytes, payload: bytes) -> bytes:
+    return FRAME.pack(kind, len(payload)) + payload
+
+
+def request_frame(request: dict[str, Any]) -> bytes:
+    """A request as the worker reads it: text, format, dataset (or None), memory_bytes."""
+    return _frame(REQUEST, json.dumps(request).encode())
+
+
+def _error(kind: str, **said: Any) -> bytes:
+    return _frame(ERROR, json.dumps({"kind": kind, **said}).encode())
+
+
+def _send(channel: socket.socket, kind: bytes, message: dict[str, Any]) -> None:
+    channel.sendall(_frame(kind, json.dumps(message).encode()))
+
+
+def _receive(channel: socket.socket) -> dict[str, Any] | None:
+    header = _exactly(channel, FRAME.size)
+    if header is None:
+        return None
+    payload = _exactly(channel, FRAME.unpack(header)[1])
+    return None if payload is None else json.loads(payload)
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes | None:
+    pieces = []
+    while size:
+        try:
+            piece = channel.recv(min(size, 1 << 20))
+        except ConnectionError:
+            return None
+        if not piece:
+            return None
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
