@@ -6,70 +6,37 @@ stdout, progress and errors to stderr. Each verb imports what it needs: `kg --he
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
+import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pyoxigraph import (
-    NamedNode,
-    QueryBoolean,
-    QueryResultsFormat,
-    QuerySolutions,
-    QueryTriples,
-    RdfFormat,
-    Store,
-)
 
-from kg.errors import (
-    BuildError,
-    QueryFailed,
-    QuerySyntaxError,
-    QueryTimeout,
-    SnapshotError,
-    SourceError,
-    StromaError,
-    UsageError,
-)
+from kg.engine import Limits, guard
+from kg.engine.formats import Kind, named_format
+from kg.errors import BuildError, SnapshotError, SourceError, StromaError, UsageError
 from kg.settings import Settings
 from kg.terms import compress
 
 if TYPE_CHECKING:
+    from kg.engine.formats import Format
     from kg.snapshot import Snapshot
-
-TABLES = {
-    "json": QueryResultsFormat.JSON,
-    "xml": QueryResultsFormat.XML,
-    "csv": QueryResultsFormat.CSV,
-    "tsv": QueryResultsFormat.TSV,
-}
-GRAPHS = {
-    "ttl": RdfFormat.TURTLE,
-    "nt": RdfFormat.N_TRIPLES,
-    "nq": RdfFormat.N_QUADS,
-    "trig": RdfFormat.TRIG,
-    "rdf": RdfFormat.RDF_XML,
-    "jsonld": RdfFormat.JSON_LD,
-}
 
 
 def _exit_codes() -> str:
-    """The exit codes as `kg --help` lists them: those of the direct classes of StromaError."""
+    """The exit codes as `kg --help` lists them: those of the direct subclasses of StromaError."""
     codes = {0: "done", 1: "an error of the program itself", 130: "interrupted (Ctrl-C)"}
     for kind in StromaError.__subclasses__():
         codes[kind.exit_code] = (inspect.getdoc(kind) or "").splitlines()[0].rstrip(".")
     return "\n".join(f"  {code:>3}  {meaning}" for code, meaning in sorted(codes.items()))
-
-
-def _example(help: str, *commands: str) -> str:
-    """A help text with its examples, kept line by line."""
-    return f"{help}\n\n\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 app = typer.Typer(
@@ -86,15 +53,23 @@ app = typer.Typer(
 )
 
 
+def _verb(brief: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command: `brief` is its line in `kg --help`; its docstring and examples are its own help."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        shown = "\n".join(f"  {example}" for example in examples)
+        text = f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{shown}"
+        return app.command(help=text, short_help=brief)(function)
+
+    return register
+
+
 def main() -> None:
     """The `kg` command: every StromaError becomes one line on stderr and its exit code."""
     try:
         app(prog_name="kg")
     except StromaError as problem:
         print(f"kg: {' '.join(str(problem).split())}", file=sys.stderr)
-        sys.stderr.flush()
-        if isinstance(problem, QueryTimeout):
-            os._exit(problem.exit_code)  # the evaluation cannot be stopped; leave it behind
         sys.exit(problem.exit_code)
 
 
@@ -111,29 +86,31 @@ def _current(settings: Settings) -> Snapshot:
     return snapshot
 
 
-# -------------------------------------------------------------------------------------------- build
+# ------------------------------------------------------------------------------------ build, fetch
 
 
-@app.command(
-    help=_example(
-        "Build the graph from the embedded data and any files you add, and publish it.",
-        "kg build",
-        "kg build --data-dir ../shared/data",
-        "kg build --source ictrp=export.xml --source clinicaltrials=NCT01547091.json",
-    )
+@_verb(
+    "Build the graph and publish it.",
+    "kg build",
+    "kg build --data-dir ../shared/data",
+    "kg build --source ictrp=export.xml --source clinicaltrials=NCT01547091.json",
 )
 def build(
     source: Annotated[
         list[str] | None, typer.Option(metavar="SOURCE=FILE", help="A file to add; may be repeated.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="A folder of real records; known files in it are added.")
+        Path | None, typer.Option(help="A folder of real records; the files in it that we know are added.")
     ] = None,
     version: Annotated[
         str | None,
         typer.Option(help="The snapshot's date. Default: the newest date of sources and ontology."),
     ] = None,
 ) -> None:
+    """Build the graph from the embedded data and any files you add, and publish it.
+
+    Where nothing changed since a build we still have, that one is published at once.
+    """
     from kg.build import build as run
     from kg.build import files_of
 
@@ -142,14 +119,37 @@ def build(
     if data_dir is not None:
         files, not_loaded = files_of(data_dir)
     for entry in source or []:
-        name, equals, path = entry.partition("=")
-        if not equals:
-            raise UsageError(f"--source {entry}: write it as SOURCE=FILE, such as ictrp=export.xml")
+        name, path = _pair(entry, "--source", "SOURCE=FILE, such as ictrp=export.xml")
         files.setdefault(name, []).append(Path(path))
-    with _progress() as progress:
-        run(_settings(), sources=files, not_loaded=not_loaded, version=version, progress=progress)
-    for message in progress.notes:
+    with _progress() as bar:
+        run(_settings(), sources=files, not_loaded=not_loaded, version=version, progress=bar)
+    for message in bar.notes:
         print(message)
+
+
+@_verb(
+    "Download a source's records.",
+    "kg fetch clinicaltrials",
+    "kg build --source clinicaltrials=var/raw/clinicaltrials/page-00001.json",
+)
+def fetch(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Which source: clinicaltrials.")],
+    to: Annotated[Path | None, typer.Option(help="The folder. Default: raw/SOURCE in KG_VAR.")] = None,
+) -> None:
+    """Download a source's records, one file a page; goes on where an earlier run stopped.
+
+    Prints the files, one a line.
+    """
+    from loaders.fetch import fetch as run
+
+    folder = to or _settings().var / "raw" / source
+    with _progress() as bar:
+        bar.step(f"fetch {source}")
+        fetched = run(
+            source, folder, progress=lambda pages, items: bar.step(f"{pages} pages, {items} records")
+        )
+    for path in fetched.files:
+        print(path)
 
 
 class _Bar:
@@ -186,23 +186,29 @@ def _progress() -> Iterator[_Bar]:
         yield _Bar(show)
 
 
-# -------------------------------------------------------------------------------------------- query
+def _pair(entry: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = entry.partition("=")
+    if not equals:
+        raise UsageError(f"{option} {entry}: write it as {form}")
+    return name, value
 
 
-@app.command(
-    help=_example(
-        "Ask the published graph: a SPARQL file, a question by its name, or - for stdin.",
-        "kg query registered-trials",
-        "kg query registered-trials --param status=stroma:StatusCompleted --format csv",
-        "echo 'SELECT (COUNT(*) AS ?quads) { ?s ?p ?o }' | kg query -",
-    )
+# ------------------------------------------------------------------------------------------- query
+
+
+@_verb(
+    "Ask the published graph.",
+    "kg query registered-by-phase-and-status",
+    "kg query doses-for-body-weight --param weight=62.5 --format csv",
+    "echo 'SELECT (COUNT(*) AS ?quads) { ?s ?p ?o }' | kg query -",
 )
 def query(
     what: Annotated[str, typer.Argument(metavar="FILE|ID|-", help="Which query.")],
     format: Annotated[
         str | None,
         typer.Option(
-            help=f"One of {', '.join([*TABLES, *GRAPHS])}. Default: a table on a terminal, else csv or ttl."
+            help="json, xml, csv, tsv; for graphs turtle, ntriples, nquads, trig, rdfxml, jsonld. "
+            "Default: a table on a terminal, csv elsewhere; turtle for graphs."
         ),
     ] = None,
     param: Annotated[
@@ -212,31 +218,32 @@ def query(
         float | None, typer.Option(help="Seconds until it is given up. Default: KG_QUERY_SECONDS, or 60.")
     ] = None,
 ) -> None:
-    from kg.snapshot import load_store
+    """Ask the published graph: a SPARQL file, a question by its name, or - for stdin.
 
-    if format is not None and format not in {**TABLES, **GRAPHS}:
-        raise UsageError(f"no format is called {format!r}; there are: {', '.join([*TABLES, *GRAPHS])}")
+    The query runs as it would on the endpoint: over all graphs as one, with the same limits.
+    """
     settings = _settings()
-    text = _text_of(what, dict(_pair(entry) for entry in param or []), settings)
-    seconds = settings.query_seconds if timeout is None else timeout
-    store = load_store(_current(settings))
-    _within(seconds, lambda: _answer(store, text, format))
-    sys.stdout.flush()
+    if timeout is not None:
+        settings = replace(settings, query_seconds=timeout)
+    values = dict(_pair(e, "--param", "NAME=VALUE, such as weight=62.5") for e in param or [])
+    text = _text_of(what, values, settings)
+    kind = guard.inspect(text, Limits.of(settings)).kind
+    as_table = format is None and kind is not Kind.GRAPH and sys.stdout.isatty()
+    chosen = _format(("json" if as_table else "csv") if format is None else format, kind)
+    asyncio.run(_ask(_current(settings), settings, text, chosen, as_table))
 
 
-def _pair(entry: str) -> tuple[str, str]:
-    name, equals, value = entry.partition("=")
-    if not equals:
-        raise UsageError(f"--param {entry}: write it as NAME=VALUE, such as status=stroma:StatusCompleted")
-    return name, value
+def _format(name: str, kind: Kind) -> Format:
+    if kind is Kind.GRAPH and name == "csv":
+        name = "turtle"
+    return named_format(name, kind)
 
 
 def _text_of(what: str, values: Mapping[str, str], settings: Settings) -> str:
     """The SPARQL text: of stdin, a file, or a question with its parameters bound."""
     from kg.canned import Catalogue
 
-    is_file = what == "-" or Path(what).is_file()
-    if not is_file:
+    if what != "-" and not Path(what).is_file():
         if what.endswith((".rq", ".sparql")) or "/" in what:
             raise UsageError(f"{what}: there is no such file")
         return Catalogue.read(settings.root / "queries")[what].bind(values)
@@ -249,84 +256,56 @@ def _text_of(what: str, values: Mapping[str, str], settings: Settings) -> str:
         raise UsageError(f"{what}: a query is UTF-8 text; byte {problem.start} is not") from problem
 
 
-def _within(seconds: float, work: Callable[[], None]) -> None:
-    """Do some work in a thread and wait so long for it; its errors are raised here.
+async def _ask(snapshot: Snapshot, settings: Settings, text: str, format: Format, as_table: bool) -> None:
+    from kg.engine.memory import MemoryEngine
 
-    pyoxigraph can neither be cancelled nor handle a signal while it evaluates, so the thread is left behind.
-    """
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as problem:
-            raised.append(problem)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise QueryTimeout(
-            f"the query ran longer than {seconds:g} seconds. Make it smaller (bind more, LIMIT), or give it "
-            f"longer with --timeout"
-        )
-    for problem in raised:
-        raise problem
+    # What the engine's log says of a query, its error says too; here one line is enough.
+    logging.getLogger("kg").setLevel(logging.CRITICAL)
+    async with MemoryEngine(snapshot, workers=1) as engine:
+        answer = await engine.query(text, accept=format, limits=Limits.of(settings))
+        if as_table:
+            _print_table(json.loads(await answer.read()))
+            return
+        last = b""
+        async for chunk in answer:
+            sys.stdout.buffer.write(chunk)
+            last = chunk or last
+        if not last.endswith(b"\n"):
+            sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()
 
 
-def _answer(store: Store, text: str, format: str | None) -> None:
-    try:
-        results = store.query(text, use_default_graph_as_union=True)
-    except SyntaxError as problem:
-        raise QuerySyntaxError(problem.msg, problem.lineno, problem.offset) from problem
-    except (OSError, ValueError, RuntimeError) as problem:
-        raise QueryFailed(f"the query stopped: {problem}") from problem
-    terminal = sys.stdout.isatty()
-    offered = GRAPHS if isinstance(results, QueryTriples) else TABLES
-    if format is not None and format not in offered:
-        kind = "triples" if isinstance(results, QueryTriples) else "a table"
-        raise UsageError(f"this query gives {kind}: --format {' or '.join(offered)}, not {format}")
-    if isinstance(results, QueryTriples):
-        results.serialize(sys.stdout.buffer, GRAPHS[format or "ttl"])
-    elif isinstance(results, QueryBoolean) and format is None:
-        print("yes" if results else "no")
-    elif isinstance(results, QuerySolutions) and format is None and terminal:
-        _print_table(results)
-    else:
-        results.serialize(sys.stdout.buffer, TABLES[format or "csv"])
-
-
-def _print_table(results: QuerySolutions) -> None:
+def _print_table(results: Mapping[str, Any]) -> None:
+    """SPARQL JSON results as a table; IRIs as CURIEs."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    names = [variable.value for variable in results.variables]
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in results:
-        table.add_row(*(_cell(row[name]) for name in names))
     console = Console(markup=False, highlight=False)
+    if "boolean" in results:
+        console.print("yes" if results["boolean"] else "no")
+        return
+    names, rows = results["head"]["vars"], results["results"]["bindings"]
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*(_cell(row.get(name)) for name in names))
     console.print(table)
-    console.print(f"{table.row_count} row{'' if table.row_count == 1 else 's'}")
+    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
 
 
-def _cell(term: object) -> str:
+def _cell(term: Mapping[str, str] | None) -> str:
     if term is None:
         return ""
-    return compress(term.value) if isinstance(term, NamedNode) else str(getattr(term, "value", term))
+    return compress(term["value"]) if term["type"] == "uri" else term["value"]
 
 
-# -------------------------------------------------------------------------------------------- serve
+# ------------------------------------------------------------------------------------------- serve
 
 
-@app.command(
-    help=_example(
-        "Serve the published graph, or RDF files as they are, on http://HOST:PORT.",
-        "kg serve",
-        "kg serve --port 9000",
-        "kg serve --data trials.ttl --data more.nq.gz",
-    )
+@_verb(
+    "Serve a graph over HTTP.",
+    "kg serve",
+    "kg serve --port 9000",
+    "kg serve --data trials.ttl --data more.nq.gz",
 )
 def serve(
     data: Annotated[
@@ -336,34 +315,37 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Default: HOST, or 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: PORT, or 8000.")] = None,
 ) -> None:
-    from dataclasses import replace
-
+    """Serve the published graph, or RDF files as they are, until Ctrl-C."""
     from kg.snapshot import snapshot_of_files
-    from kg.web import app as web
 
     settings = _settings()
-    settings = replace(
-        settings,
-        host=settings.host if host is None else host,
-        port=settings.port if port is None else port,
-    )
+    if host is not None:
+        settings = replace(settings, host=host)
+    if port is not None:
+        settings = replace(settings, port=port)
     snapshot = snapshot_of_files(data, settings.var) if data else _current(settings)
-    web.run(snapshot, settings)
+    _serve(snapshot, settings)
 
 
-# -------------------------------------------------------------------------------------- check, verify
+def _serve(snapshot: Snapshot, settings: Settings) -> None:
+    from kg.web import app as web
+
+    def ready() -> None:
+        address = f"http://{settings.host}:{settings.port}"
+        print(f"Serving {snapshot.name} ({snapshot.quads:,} quads) at {address}")
+        print(f"Try:  curl '{address}/queries/registered-by-phase-and-status?format=csv'", flush=True)
+
+    web.run(snapshot, settings, on_ready=ready)
 
 
-@app.command(
-    help=_example(
-        "Check the ontology (syntax, annotations, consistency) and the published graph against its shapes.",
-        "kg check",
-        "kg check --hermit",
-    )
-)
+# ------------------------------------------------------------------------------ check, verify, info
+
+
+@_verb("Check the ontology and the published graph.", "kg check", "kg check --hermit")
 def check(
     hermit: Annotated[bool, typer.Option("--hermit", help="Ask HermiT too; needs a Java.")] = False,
 ) -> None:
+    """Check the ontology (syntax, annotations, consistency) and the published graph against its shapes."""
     from kg.check import check as run
     from kg.snapshot import current
 
@@ -376,15 +358,11 @@ def check(
         raise BuildError(f"{failed} check{' does' if failed == 1 else 's do'} not hold; see above")
 
 
-@app.command(
-    help=_example(
-        "Check every claim against the documents: each span's line, offsets and SHA-256.",
-        "kg verify --documents ../shared/seeds",
-    )
-)
+@_verb("Check the claims against the documents.", "kg verify --documents ../shared/seeds")
 def verify(
     documents: Annotated[Path, typer.Option(help="The folder that holds the documents.")],
 ) -> None:
+    """Check every claim against the documents: each span's line, offsets and SHA-256."""
     from loaders.literature.loader import verify as run
 
     if not documents.is_dir():
@@ -393,20 +371,17 @@ def verify(
     for problem in problems:
         print(problem)
     if problems:
-        raise SourceError(f"{len(problems)} claims or documents differ", source="literature")
+        raise SourceError(
+            f"{len(problems)} documents or claims are not as they were read; see above", source="literature"
+        )
     print("every document and every claim's span is as it was read")
 
 
-@app.command(
-    help=_example(
-        "Say what is published: the snapshot, its sources, its graphs.",
-        "kg info",
-        "kg info --json",
-    )
-)
+@_verb("Say what is published.", "kg info", "kg info --json")
 def info(
     as_json: Annotated[bool, typer.Option("--json", help="The manifest, for programs.")] = False,
 ) -> None:
+    """Say what is published: the snapshot, its sources, its graphs."""
     snapshot = _current(_settings())
     if as_json:
         print(json.dumps(snapshot.manifest, indent=1, ensure_ascii=False))
@@ -418,10 +393,10 @@ def info(
     print(f"quads     {snapshot.quads:,}")
     print("\nsources")
     for source in snapshot.manifest["sources"]:
-        told = (
-            f"{source['records']:>9,} records  {source['quads']:>11,} quads  " if "records" in source else ""
+        counts = (
+            f"{source['records']:>9,} records  {source['quads']:>11,} quads" if "records" in source else ""
         )
-        print(f"  {source.get('name') or source['file']:<16}{told}{source.get('title', '')}")
+        print(f"  {source.get('name') or source['file']:<16}{counts}  {source.get('title', '')}".rstrip())
     print("\ngraphs")
     for graph, count in snapshot.graphs.items():
         print(f"  {count:>11,}  {compress(graph)}")

@@ -1,0 +1,189 @@
+"""The command `kg`: results on stdout, everything else on stderr, and each error its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kg.snapshot import Snapshot, current, publish, snapshot_of_files
+from kg.terms import ROOT
+
+TURTLE = """
+    @prefix stroma: <https://w3id.org/stroma/ontology/> .
+    @prefix trial: <https://w3id.org/stroma/trial/> .
+    trial:NCT01547091 stroma:enrollmentCount 172 .
+    trial:NCT01663116 stroma:enrollmentCount 53 .
+"""
+COUNT = "SELECT ?trial ?n { ?trial <https://w3id.org/stroma/ontology/enrollmentCount> ?n } ORDER BY ?n"
+
+
+def kg(var: Path, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kg", *arguments],
+        cwd=ROOT, env={"KG_VAR": str(var), "PATH": os.environ["PATH"], **environ},
+        input=stdin, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which two trials are published."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "trials.ttl").write_text(TURTLE, encoding="utf-8")
+    publish(snapshot_of_files([folder / "trials.ttl"], folder / "var"), folder / "var")
+    return folder / "var"
+
+
+def test_a_query_from_stdin_gives_rows_on_stdout_and_nothing_on_stderr(var: Path) -> None:
+    done = kg(var, "query", "-", "--format", "csv", stdin=COUNT)
+    trial = "https://w3id.org/stroma/trial/"
+    assert done.stdout.splitlines() == ["trial,n", f"{trial}NCT01663116,53", f"{trial}NCT01547091,172"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_query_from_a_file_gives_each_format(var: Path, tmp_path: Path) -> None:
+    file = tmp_path / "count.rq"
+    file.write_text(COUNT, encoding="utf-8")
+    rows = json.loads(kg(var, "query", str(file), "--format", "json").stdout)["results"]["bindings"]
+    assert [row["n"]["value"] for row in rows] == ["53", "172"]
+    assert kg(var, "query", str(file), "--format", "tsv").stdout.startswith("?trial\t?n\n")
+    assert kg(var, "query", str(file), "--format", "xml").stdout.startswith("<?xml")
+    file.write_text("CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }", encoding="utf-8")
+    triples = kg(var, "query", str(file), "--format", "nt").stdout.splitlines()
+    assert len(triples) == 2
+    assert "<https://w3id.org/stroma/trial/NCT01547091>" in kg(var, "query", str(file)).stdout
+
+
+def test_a_question_is_asked_by_its_name_with_parameters(embedded: Snapshot) -> None:
+    published = embedded.folder.parent.parent
+    question = "registered-by-phase-and-status"
+    asked = kg(published, "query", question, "--param", "condition=MONDO:0008383", "--format", "csv")
+    assert asked.stdout == kg(published, "query", question, "--format", "csv").stdout
+    assert asked.stdout.startswith("phase,status,trials,ids\n")
+    assert "NCT01547091" in asked.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "message"),
+    [
+        (("query", "registered-by-phase"), "", 2, "did you mean registered-by-phase-and-status"),
+        (("query", "gone.rq"), "", 2, "gone.rq: there is no such file"),
+        (("query", "-", "--format", "pdf"), COUNT, 2, "'pdf'"),
+        (("query", "-", "--format", "turtle"), COUNT, 2, "turtle"),
+        (("query", "-", "--param", "x=1"), COUNT, 2, "--param is for questions"),
+        (("query", "doses-for-body-weight", "--param", "oops"), "", 2, "NAME=VALUE"),
+        (("query", "-"), "SELECT ?s {\n ?s ?p }", 6, "line 2, column"),
+        (("query", "-"), "SELECT * { SERVICE <http://x.org/> { ?s ?p ?o } }", 6, "SERVICE"),
+        (("build", "--source", "ictrp"), "", 2, "SOURCE=FILE"),
+        (("build", "--source", "pubmed=x.xml"), "", 2, "no source is called 'pubmed'; there are:"),
+        (("build", "--source", "ictrp=gone.xml"), "", 2, "gone.xml: there is no such file"),
+        (("build", "--version", "tomorrow"), "", 2, "tomorrow"),
+        (("build", "--colour"), "", 2, "--colour"),
+        (("serve", "--data", "gone.ttl"), "", 2, "gone.ttl: there is no such file"),
+        (("verify", "--documents", "gone"), "", 2, "gone: there is no such folder"),
+    ],
+)
+def test_each_error_is_one_line_with_its_exit_code(
+    var: Path, arguments: tuple[str, ...], stdin: str, code: int, message: str
+) -> None:
+    done = kg(var, *arguments, stdin=stdin)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert code == done.returncode, done.stderr
+
+
+def test_a_query_that_runs_too_long_is_given_up(var: Path) -> None:
+    endless = f"SELECT (COUNT(*) AS ?n) {{ {' '.join(f'?a{i} ?b{i} ?c{i} .' for i in range(40))} }}"
+    done = kg(var, "query", "-", "--timeout", "0.5", stdin=endless)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "0.5 seconds" in done.stderr
+
+
+def test_without_a_graph_it_says_how_to_build_one(tmp_path: Path) -> None:
+    for command in (("query", "-"), ("serve",), ("info",)):
+        done = kg(tmp_path, *command, stdin=COUNT)
+        assert (done.returncode, done.stdout) == (5, "")
+        assert "kg build" in done.stderr
+
+
+def test_a_damaged_snapshot_is_told_by_its_file(var: Path, tmp_path: Path) -> None:
+    (tmp_path / "trials.ttl").write_text(TURTLE, encoding="utf-8")
+    snapshot = snapshot_of_files([tmp_path / "trials.ttl"], tmp_path / "var")
+    publish(snapshot, tmp_path / "var")
+    snapshot.data.write_bytes(snapshot.data.read_bytes()[:-9])
+    done = kg(tmp_path / "var", "query", "-", stdin=COUNT)
+    assert done.returncode == 5
+    assert "data.nq.gz" in done.stderr
+
+
+def test_a_source_that_cannot_be_read_gives_its_exit_code_and_place(var: Path, tmp_path: Path) -> None:
+    before = current(var)
+    (tmp_path / "study.json").write_text('{"protocolSection": {', encoding="utf-8")
+    done = kg(var, "build", "--source", f"clinicaltrials={tmp_path / 'study.json'}")
+    assert done.returncode == 3
+    assert done.stderr.startswith("kg: source clinicaltrials, file study.json")
+    assert len(done.stderr.splitlines()) == 1
+    assert before == current(var)
+
+
+def test_info_tells_what_is_published(embedded: Snapshot) -> None:
+    told = kg(embedded.folder.parent.parent, "info").stdout
+    assert embedded.name in told
+    assert "The three documents" in told
+    manifest = json.loads(kg(embedded.folder.parent.parent, "info", "--json").stdout)
+    assert manifest["hash"] == embedded.hash
+
+
+def test_the_embedded_graph_holds_every_source(embedded: Snapshot) -> None:
+    sources = {source["name"]: source for source in embedded.report["sources"]}
+    assert {"clinicaltrials", "ictrp", "literature", "obo", "publications"} == set(sources)
+    assert {name: source["unread"] for name, source in sources.items() if source["unread"]} == {}
+    assert sources["literature"]["quads"] > 974
+    assert sources["clinicaltrials"]["quads"] > 17
+
+
+def test_an_unchanged_build_says_so(embedded: Snapshot) -> None:
+    done = kg(embedded.folder.parent.parent, "build")
+    assert (0, f"unchanged: {embedded.name} is up to date\n") == (done.returncode, done.stdout)
+
+
+def test_check_holds_for_the_embedded_graph(embedded: Snapshot) -> None:
+    done = kg(embedded.folder.parent.parent, "check")
+    assert [line[:4] for line in done.stdout.splitlines()] == ["ok  "] * 4, done.stdout
+    assert "shapes: " + embedded.name in done.stdout
+
+
+def test_verify_holds_for_the_documents_and_sees_a_changed_character(
+    var: Path, shared: Path, tmp_path: Path
+) -> None:
+    assert kg(var, "verify", "--documents", str(shared / "seeds")).returncode == 0
+    for document in (shared / "seeds").glob("*"):
+        if document.is_file():
+            text = document.read_text(encoding="utf-8", errors="surrogateescape")
+            (tmp_path / document.name).write_text(text[:400] + "#" + text[401:], "utf-8", "surrogateescape")
+    done = kg(var, "verify", "--documents", str(tmp_path))
+    assert done.returncode == 3
+    assert "source literature" in done.stdout
+
+
+def test_help_gives_an_example_of_each_verb_and_the_exit_codes(var: Path) -> None:
+    told = kg(var, "--help").stdout
+    assert "Exit codes:" in told
+    assert "130  interrupted" in told
+    for verb in ("build", "serve", "query", "check", "verify", "fetch", "info"):
+        assert f"kg {verb}" in kg(var, verb, "--help").stdout.split("Examples:")[1], verb
+
+
+def test_a_reader_that_goes_away_is_no_error(var: Path) -> None:
+    numbers = " ".join(map(str, range(400)))  # 160,000 rows: more than a pipe holds
+    done = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -m kg query - --format csv | head -c 3'],
+        cwd=ROOT, env={"KG_VAR": str(var), "PATH": os.environ["PATH"]}, capture_output=True, text=True,
+        input=f"SELECT * {{ VALUES ?a {{ {numbers} }} VALUES ?b {{ {numbers} }} }}",
+    )  # fmt: skip
+    assert ("a,b", "") == (done.stdout, done.stderr)
