@@ -41,7 +41,7 @@ _TEXTBOOK = (
     OBO("RO_0002305"),  # causally upstream of, negative effect
     OBO("RO_0002411"),  # causally upstream of
 )
-_UPPER = OBO("BFO_").value
+_UPPER = (OBO("BFO_").value, OBO("COB_").value)
 _CLAIM_WORDS = frozenset(
     {
         STROMA.asserts,
@@ -487,15 +487,13 @@ def _results(model: _Model, hierarchy: Hierarchy, data: _Data) -> Iterator[_Resu
         for m in sorted(model.types[n]):
             if m in named and (individual, named[m]) not in data.types:
                 yield ("type", *_TYPE, (individual, RDF.type, named[m]))
-    relations = _class_relations(data, hierarchy)
+    relations, telling = _class_relations(data, hierarchy), _telling(named, hierarchy)
     for n, lower in named.items():
         for p, successors in model.out[model.classes[n]].items():
             if p in relations:
-                fillers = {m for successor in successors for m in model.types[successor] if m in named}
+                fillers = {m for successor in successors for m in model.types[successor]} & telling.keys()
                 for m in sorted(fillers):
-                    # "part of some material entity" is true and says nothing
-                    upper = named[m].value.startswith(_UPPER)
-                    if not upper and (lower, p, named[m]) not in data.class_edges:
+                    if (lower, p, named[m]) not in data.class_edges:
                         yield ("relation", *_RELATION, (lower, p, named[m]))
     texts = _axiom_texts(hierarchy)
     for edge in model.why_edge.keys() - model.asserted_edges:
@@ -514,6 +512,22 @@ def _class_relations(data: _Data, hierarchy: Hierarchy) -> set[object]:
         found |= wider
         todo += wider
     return found
+
+
+def _telling(named: Mapping[int, NamedNode], hierarchy: Hierarchy) -> dict[int, NamedNode]:
+    """The classes worth naming as the other end of a relation: "promotes some biological process" is true and
+    says nothing, so upper ontologies and the roots public ontologies hang below them are left out."""
+    upper = {n for n, name in named.items() if name.value.startswith(_UPPER)}
+    ours = STROMA("").value
+    return {
+        n: name
+        for n, name in named.items()
+        if n not in upper
+        and (
+            name.value.startswith(ours)
+            or any(m in named and m not in upper and m != n for m in hierarchy.above[n])
+        )
+    }
 
 
 def _axiom_texts(hierarchy: Hierarchy) -> dict[str, tuple[str, str]]:
