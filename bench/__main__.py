@@ -1,0 +1,55 @@
+"""Run measurements by name; all of them without arguments."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+from bench import building, serving
+
+RESULTS = Path(__file__).resolve().parent / "results"
+Row = tuple[str, float | int | str, str]  # what, value, unit or remark
+
+MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "build": building.build_times,
+    "loaders": building.loader_pace,
+    "memory": building.memory_as_records_grow,
+    "http": serving.small_query_over_http,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run each named measurement; returns an exit code."""
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    if unknown:
+        print(
+            f"no measurement is called {unknown[0]!r}; there are: {', '.join(MEASUREMENTS)}", file=sys.stderr
+        )
+        return 2
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**3
+    machine = f"{os.cpu_count()} cores, {memory} GiB"
+    RESULTS.mkdir(exist_ok=True)
+    for name in names or MEASUREMENTS:
+        path = RESULTS / f"{name}.csv"
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(["date", "commit", "machine", "what", "value", "unit"])
+            for what, value, unit in MEASUREMENTS[name]():
+                shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+                print(f"{name:8} {what:58} {shown:>10} {unit}", flush=True)
+                writer.writerow([date.today().isoformat(), commit, machine, what, shown, unit])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
