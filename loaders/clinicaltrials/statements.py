@@ -22,6 +22,16 @@ _MESH_RA = "D001172"
 _IS_RA = re.compile(r"rheumatoid\s+arthritis|arthritis,?\s+rheumatoid", re.IGNORECASE)
 _NOT_RA = re.compile(r"juvenile|without|non-?rheumatoid|excluding", re.IGNORECASE)
 
+_KEY = (
+    STROMA.forMeasure,
+    STROMA.timepointMonths,
+    STROMA.analysisSet,
+    RDFS.label,
+    STROMA.isSerious,
+    STROMA.organSystem,
+    STROMA.unit,
+)
+
 
 def quads(study: Study, record: Record, graph: Graph) -> Iterator[Quad]:
     """Every quad of one study."""
@@ -256,10 +266,10 @@ def _observation(
         yield from quads
         yield graph.quad(node, STROMA.forOutcome, outcome)
         of = outcome.value
-    facts = dict(observed.facts)
-    texts = [value.value for prop, value in observed.facts if prop in (STROMA.categoryText, STROMA.eventTerm)]
-    what = [facts.get(prop) for prop in (STROMA.forMeasure, STROMA.timepointMonths, STROMA.analysisSet)]
-    parts = [about.value, *("" if value is None else value.value for value in what), of, *texts]
+    parts = [about.value, of]
+    # What tells two numbers of one group apart; equal keys with different values would be a discrepancy.
+    for prop in _KEY:
+        parts.append("|".join(sorted(value.value for found, value in observed.facts if found == prop)))
     yield graph.quad(node, STROMA.observationKey, emit.string(digest(*parts)))
 
 
