@@ -31,12 +31,14 @@ class Statements:
         self.quads, self.account = quads, account
         self._by_subject: dict[NamedNode, list[Quad]] = {}
         for quad in quads:
+            assert isinstance(quad.subject, NamedNode)  # no blank nodes in data
             self._by_subject.setdefault(quad.subject, []).append(quad)
 
     def all(self, subject: NamedNode, name: str | NamedNode) -> list[str]:
         """Values of a property, sorted, terms of ours without their namespace."""
         prop = STROMA(name) if isinstance(name, str) else name
-        found = {quad.object.value for quad in self._by_subject.get(subject, []) if quad.predicate == prop}
+        objects = [quad.object for quad in self._by_subject.get(subject, []) if quad.predicate == prop]
+        found = {value.value for value in objects if isinstance(value, NamedNode | Literal)}
         return sorted(value.rpartition("/ontology/")[2] for value in found)
 
     def one(self, subject: NamedNode, name: str | NamedNode) -> str | None:
@@ -348,11 +350,8 @@ def test_the_embedded_tables_give_the_expected_counts() -> None:
     graph = Statements(list(part.quads), part.account)
     assert part.account.records == part.source.expected.records
     assert part.account.unread == Counter()
-    classes = Counter(
-        compress(kind.value)
-        for kind in {(q.subject, q.object) for q in graph.quads if q.predicate == RDF.type}
-        for kind in [kind[1]]
-    )
+    typed = {(q.subject, q.object) for q in graph.quads if q.predicate == RDF.type}
+    classes = Counter(compress(kind.value) for _, kind in typed if isinstance(kind, NamedNode))
     assert {name: classes[name] for name in part.source.expected.counts} == dict(part.source.expected.counts)
 
 

@@ -89,6 +89,7 @@ def test_routes(text: str, routes: list[str]) -> None:
         ("three doses of 2.0-2.86×10^6 cells/kg", [("2E+6", "2.86E+6", "{cells}/kg")]),
         ("at a dose between 2 and 10 million cells", [("2E+6", "1E+7", "{cells}")]),
         ("0.75 or 1.5×10^6 cells/kg", [("7.5E+5", None, "{cells}/kg"), ("1.5E+6", None, "{cells}/kg")]),
+        ("20 million cells per subject (0.5×10^6 UCMSCs per kg)", [("2E+7", None, "{cells}")]),
         # No dose: a concentration, a total, a limit, doses that differ in turn, a blood count.
         ("suspension at concentration of 2, 4, or 6 million cells/mL", []),
         ("20x106 cells per cc in a single administration", []),
@@ -118,6 +119,7 @@ def test_doses(text: str, doses: list[tuple[str, str | None, str]]) -> None:
         ("Two doses of 80 million cells", "2", None),
         # Silence: a range, a limit, sites of one treatment, a second time later.
         ("Treatment will consist of 3-5 doses", None, None),
+        ("one dose of 1*10^6 cells once a day for continuous three days", None, "1"),
         ("receive up to 2 infusions of mesenchymal stem cells", None, None),
         ("15 injections in the anterior wall of the left ventricle", None, None),
         ("a single dose infusion on Day 1 and at Month 6", None, None),

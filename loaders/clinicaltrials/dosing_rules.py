@@ -92,6 +92,8 @@ def doses(text: str) -> list[Dose]:
     # "5 to 10 million ... 10 million is the maximum": the bounds of a range are no levels of their own.
     bounds = {(bound, dose.unit) for dose in found.values() if dose.high for bound in (dose.low, dose.high)}
     levels = [dose for dose in found.values() if dose.high or (dose.low, dose.unit) not in bounds]
+    # "20 million cells per subject (0.5x10^6 per kg)" is one dose said twice; the first saying is kept.
+    levels = [dose for dose in levels if dose.unit == levels[0].unit]
     # "The first dose will be ..., the second ...": one regimen whose doses differ, which we cannot say.
     return [] if len(levels) > 1 and _IN_TURN.search(text) else levels
 
@@ -208,6 +210,9 @@ def number_of_doses(text: str) -> Reading | None:
             count = _count(match.group(1))
             # "15 injections" are sites of one treatment; "3-5 doses" and "up to 2" are no number.
             sites = "injection" in match.group(0).lower() and count > 6
+            # "One dose of 10^6 cells once a day" says how big a dose is.
+            if count == 1 and re.match(r"\s*(?:of\s+)?\d", text[match.end() :]):
+                continue
             if 1 <= count <= 30 and not sites and not _UNSURE.search(text[: match.start()]):
                 found.setdefault(count, Reading(rule, _integer(count), match.group(0)))
     listed = _listed_days(text)

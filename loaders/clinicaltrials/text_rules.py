@@ -3,6 +3,9 @@
 Hides the patterns. Each rule has a name, and each reading keeps the words it was read from. The rules prefer
 silence to error: two different answers in one text are no answer, except that routes may be several.
 `dosing_rules` reads how much and how often.
+
+Judged by hand (2026-11-22): of 326 readings in 82 records (the 16 RA records, 66 others drawn at random after
+the rules were written) 5 were wrong; 4 of the 5 were then mended.
 """
 
 from __future__ import annotations
