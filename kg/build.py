@@ -123,7 +123,7 @@ def build(
                 sources=[told.summary() for told in report.sources],
                 reports={"report.json": report.json(), "report.md": report.markdown()},
             )
-    publish(snapshot, settings.var)
+        publish(snapshot, settings.var)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot
 

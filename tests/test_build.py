@@ -246,12 +246,16 @@ def test_a_full_disk_publishes_nothing_and_says_so(settings: Settings) -> None:
     assert [before.name] == [path.name for path in (settings.var / "snapshots").iterdir()]
 
 
-def test_a_kill_in_the_middle_publishes_nothing(settings: Settings) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_kill_or_ctrl_c_in_the_middle_publishes_nothing(
+    settings: Settings, sent: signal.Signals, code: int
+) -> None:
     before = published_before(settings)
     with kg_build(settings.var) as process:
         while not list((settings.var / "snapshots").glob(".draft-*/*.nq")):
             assert process.poll() is None
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+        process.send_signal(sent)
+        _, errors = process.communicate()
+    assert (code, "") == (process.returncode, errors)
     assert before == current(settings.var)

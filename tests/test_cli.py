@@ -186,4 +186,4 @@ def test_a_reader_that_goes_away_is_no_error(var: Path) -> None:
         cwd=ROOT, env={"KG_VAR": str(var), "PATH": os.environ["PATH"]}, capture_output=True, text=True,
         input=f"SELECT * {{ VALUES ?a {{ {numbers} }} VALUES ?b {{ {numbers} }} }}",
     )  # fmt: skip
-    assert ("a,b", "") == (done.stdout, done.stderr)
+    assert (done.stdout, done.stderr) == ("a,b", "")

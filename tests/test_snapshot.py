@@ -217,6 +217,35 @@ def test_a_kill_in_the_middle_leaves_current_and_its_leftovers_go_at_the_next_st
     assert list((tmp_path / "snapshots").glob(".draft-*")) == []
 
 
+PUBLISH_FOREVER = """
+    import itertools, sys
+    from pathlib import Path
+    from kg.snapshot import publish, write_snapshot
+
+    line = '<http://x.org/s> <http://x.org/p> "%d" <https://w3id.org/stroma/graph/clinicaltrials> .'
+    for number in itertools.count():
+        lines = [(line % (number * 1000 + n)).encode() + b"\\n" for n in range(1000)]
+        publish(write_snapshot(lines, Path(sys.argv[1]), version="2026-11-22"), Path(sys.argv[1]))
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("milliseconds", [3, 17, 40, 71])
+def test_a_kill_at_any_moment_leaves_a_whole_snapshot_published(tmp_path: Path, milliseconds: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PUBLISH_FOREVER), str(tmp_path)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGKILL)
+    published = current(tmp_path)
+    assert published is not None
+    assert len(load_store(published)) == 1000
+
+
 def test_a_full_disk_leaves_current_and_nothing_behind(tmp_path: Path) -> None:
     before = write(tmp_path)
     publish(before, tmp_path)
