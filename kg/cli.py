@@ -333,7 +333,11 @@ def _serve(snapshot: Snapshot, settings: Settings) -> None:
     def ready() -> None:
         address = f"http://{settings.host}:{settings.port}"
         print(f"Serving {snapshot.name} ({snapshot.quads:,} quads) at {address}")
-        print(f"Try:  curl '{address}/queries/registered-by-phase-and-status?format=csv'", flush=True)
+        print(f"Try:  curl -G {address}/sparql -H 'Accept: text/csv' --data-urlencode \\")
+        print(
+            "      'query=SELECT ?graph (COUNT(*) AS ?quads) { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph'"
+        )
+        print("Stop it with Ctrl-C.", flush=True)
 
     web.run(snapshot, settings, on_ready=ready)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -187,3 +190,30 @@ def test_a_reader_that_goes_away_is_no_error(var: Path) -> None:
         input=f"SELECT * {{ VALUES ?a {{ {numbers} }} VALUES ?b {{ {numbers} }} }}",
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("a,b", "")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="what it prints is a command of curl")
+def test_serve_prints_an_address_and_a_curl_that_answers_and_stops_on_ctrl_c(var: Path) -> None:
+    port = free_port()
+    with subprocess.Popen(
+        [sys.executable, "-m", "kg", "serve", "--data", str(var.parent / "trials.ttl"), "--port", str(port)],
+        cwd=ROOT, env={"KG_VAR": str(var)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(4)]
+        assert told[0].endswith(f"(2 quads) at http://127.0.0.1:{port}\n")
+        command = "".join(told[1:3]).removeprefix("Try:  ")
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        busy = kg(var, "serve", "--port", str(port))
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    assert done.stdout.splitlines() == ["graph,quads", "https://w3id.org/stroma/graph/file/trials.ttl,2"]
+    assert (busy.returncode, "PORT=" in busy.stderr) == (2, True)
+    assert (process.returncode, errors) == (130, "")
