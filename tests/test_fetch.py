@@ -1,4 +1,4 @@
-"""Downloads from a real server on the loopback: breaks, refusals and cut bodies leave nothing half-written."""
+"""Downloads from a real server on the loopback: breaks, refusals and cut bodies leave nothing half-done."""
 
 from __future__ import annotations
 
