@@ -60,14 +60,15 @@ def fetch(
     source: str,
     destination: Path,
     *,
-    client: httpx.Client,
+    client: httpx.Client | None = None,
     api: Api | None = None,
     wait: Callable[[float], None] = time.sleep,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fetched:
     """Download a source into `destination`, one file a page, going on where an earlier run stopped.
 
-    `client` carries time limits and proxies; `progress` is called with (pages, items) after each page. A
+    `client` carries time limits and proxies; without one, a connection may take 10 seconds and a silence
+    60. `progress` is called with (pages, items) after each page. A
     download that is complete is renewed: each page is asked with its ETag, and kept where it did not change.
     Raises UsageError for a source that cannot be downloaded, SourceError when a page cannot be had after
     several attempts; the pages so far stay, whole.
@@ -75,19 +76,21 @@ def fetch(
     plan = api or APIS.get(source)
     if plan is None:
         raise UsageError(f"{source!r} cannot be downloaded; {', '.join(sorted(APIS))} can")
-    return _Download(source, plan, destination, client, wait).run(progress or (lambda pages, items: None))
+    download = _Download(source, plan, destination, wait)
+    if client is not None:
+        return download.run(client, progress)
+    with httpx.Client(timeout=httpx.Timeout(60, connect=10), follow_redirects=True) as own:
+        return download.run(own, progress)
 
 
 class _Download:
     """One run over the pages."""
 
-    def __init__(
-        self, source: str, api: Api, folder: Path, client: httpx.Client, wait: Callable[[float], None]
-    ) -> None:
-        self._source, self._api, self._folder, self._client, self._wait = source, api, folder, client, wait
+    def __init__(self, source: str, api: Api, folder: Path, wait: Callable[[float], None]) -> None:
+        self._source, self._api, self._folder, self._wait = source, api, folder, wait
         self._requests = 0
 
-    def run(self, progress: Callable[[int, int], None]) -> Fetched:
+    def run(self, client: httpx.Client, progress: Callable[[int, int], None] | None) -> Fetched:
         self._folder.mkdir(parents=True, exist_ok=True)
         for left in self._folder.glob("*.part"):
             left.unlink()
@@ -101,13 +104,14 @@ class _Download:
             known = pages[number] if number < len(pages) and pages[number]["token"] == token else None
             whole = known is not None and self._whole(known)
             if known is None or not whole or known["run"] != state["run"]:
-                page = self._page(number + 1, token, known if whole else None) | {"run": state["run"]}
+                page = self._page(client, number + 1, token, known if whole else None) | {"run": state["run"]}
                 # A page that leads elsewhere than before makes all later ones another list.
                 same = known is not None and known["next"] == page["next"]
                 pages[number : number + 1 if same else None] = [page]
                 self._save(state)
             number, token = number + 1, pages[number]["next"]
-            progress(number, sum(page["items"] for page in pages[:number]))
+            if progress is not None:
+                progress(number, sum(page["items"] for page in pages[:number]))
         state |= {"complete": True, "pages": pages[:number]}
         self._save(state)
         files = tuple(self._folder / page["file"] for page in pages[:number])
@@ -139,7 +143,9 @@ class _Download:
         file = self._folder / page["file"]
         return file.is_file() and _sha256(file.read_bytes()) == str(page["sha256"])
 
-    def _page(self, number: int, token: str | None, known: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _page(
+        self, client: httpx.Client, number: int, token: str | None, known: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         """Ask for a page until it is whole; with a known ETag, an unchanged page is kept."""
         parameters = dict(self._api.parameters) | {self._api.size_name: str(self._api.page_size)}
         if token is not None:
@@ -151,9 +157,7 @@ class _Download:
                 self._wait(self._pause(attempt, problem))
             self._requests += 1
             try:
-                with self._client.stream(
-                    "GET", self._api.url, params=parameters, headers=headers
-                ) as response:
+                with client.stream("GET", self._api.url, params=parameters, headers=headers) as response:
                     if response.status_code == httpx.codes.NOT_MODIFIED and known:
                         return dict(known)
                     if response.status_code in (408, 425, 429) or response.status_code >= 500:
