@@ -21,7 +21,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
 from typing import Any, cast
 
 from kg.engine import Answer, Dataset, Limits, Status, guard, worker
@@ -242,7 +241,7 @@ class MemoryEngine:
             if not self.status.ready:
                 raise SnapshotError("No worker process could be started; the log says why")
         except BaseException:
-            await self.__aexit__(None, None, None)
+            await self.__aexit__()
             raise
         log.info(
             "engine ready",
@@ -256,9 +255,7 @@ class MemoryEngine:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *problem: object) -> None:
         """Stop all processes; answers in progress fail."""
         self._stopping = True
         self._drop_workers(QueryFailed("The server is stopping"))
@@ -266,10 +263,10 @@ class MemoryEngine:
             if not waiting.done():
                 waiting.set_exception(ServerBusy("The server is stopping; ask again in a moment", 5))
         self._waiting.clear()
+        self._stop_keeper()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stop_keeper()
 
     async def query(
         self, text: str, *, accept: Format, dataset: Dataset | None = None, limits: Limits
@@ -481,12 +478,13 @@ class MemoryEngine:
         loop.add_reader(ours.fileno(), self._heard)
         await self._started
 
-    async def _stop_keeper(self) -> None:
+    def _stop_keeper(self) -> None:
         self._hang_up()
         if self._keeper is not None:
             keeper, self._keeper = self._keeper, None
-            keeper.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(keeper.wait)
+            # No await here: this must happen also while the task that stops us is being cancelled.
+            keeper.kill()
+            keeper.wait()
 
     def _hang_up(self) -> None:
         if self._control is not None:
@@ -551,7 +549,7 @@ class MemoryEngine:
         pause = 0.1
         while True:
             try:
-                await self._stop_keeper()
+                self._stop_keeper()
                 await self._start_keeper()
             except SnapshotError as problem:
                 log.error("keeper does not start", extra={"problem": str(problem)})

@@ -1,0 +1,215 @@
+"""THE SERVING FLOW: an engine, some routers, one address.
+
+Hides FastAPI, uvicorn and the headers that every response carries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kg.engine import Engine
+from kg.engine.memory import MemoryEngine
+from kg.errors import StromaError, UsageError
+from kg.settings import Settings
+from kg.snapshot import Snapshot
+from kg.web import about
+from kg.web.pages import CONTENT_SECURITY_POLICY
+from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
+from kg.web.sparql import SparqlEndpoint
+
+RouterFactory = Callable[[Engine, Settings], APIRouter]
+
+
+def create_app(engine: Engine, settings: Settings, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
+    """The web application over a started engine; `routers` add resources to it."""
+    version = engine.snapshot.version
+    app = FastAPI(
+        title="Stroma",
+        version=version,
+        description="MSC therapy for rheumatoid arthritis: a knowledge graph with a SPARQL endpoint.",
+        docs_url=None,  # FastAPI's pages load scripts from a CDN
+        redoc_url=None,
+    )
+    endpoint = SparqlEndpoint(engine, settings)
+    for path in ("/sparql", "/sparql/"):
+        app.router.routes.append(Route(path, endpoint, include_in_schema=False))
+    app.include_router(about.router(engine, settings))
+    for router in routers:
+        app.include_router(router)
+
+    def problem(request: Request, error: StromaError) -> Response:
+        return answer_to(error, request.headers.get("accept"), version)
+
+    async def on_stroma(request: Request, error: Exception) -> Response:
+        assert isinstance(error, StromaError)
+        return problem(request, error)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            return problem(request, NotFound(f"There is nothing at {request.url.path}; / says what there is"))
+        if error.status_code == 405:
+            response = problem(request, MethodNotAllowed(f"{request.method} is not for {request.url.path}"))
+            response.headers.update(error.headers or {})
+            return response
+        return problem(request, BadRequest(str(error.detail)))
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return problem(request, BadRequest(said))
+
+    async def on_bug(request: Request, error: Exception) -> Response:
+        return problem(request, StromaError("An error of ours; it is in the log. Please report the request"))
+
+    app.add_exception_handler(StromaError, on_stroma)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Exception, on_bug)
+    app.add_middleware(_StandardHeaders, version=version)
+    return app
+
+
+class _StandardHeaders:
+    """What every response carries: the snapshot's version, CORS for reading, and a strict policy."""
+
+    def __init__(self, app: ASGIApp, version: str) -> None:
+        self._app = app
+        self._headers = [
+            (b"x-stroma-version", version.encode()),
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", b"ETag, Link, Server-Timing, X-Stroma-Version"),
+            (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+        self._preflight = [
+            (b"access-control-allow-headers", b"Accept, Content-Type, If-None-Match"),
+            (b"access-control-max-age", b"86400"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._headers]
+                if scope["method"] == "OPTIONS":
+                    message["headers"] += self._preflight
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling when it listens; a signal ends it, and does not end the process before the engine."""
+
+    interrupted = False
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._on_ready is not None:
+            self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """In place of uvicorn's own, which sends the signal to itself again when it has stopped."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._told) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = self.interrupted or number == signal.SIGINT
+        self.handle_exit(number, frame)
+
+
+def run(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    routers: Sequence[RouterFactory] = (),
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Serve a snapshot until the process is told to stop; prints nothing itself.
+
+    `routers` make further resources from the engine and the settings; `on_ready` is called once requests
+    are answered. Returns on SIGTERM, raises KeyboardInterrupt on SIGINT, both after a graceful stop. Raises
+    UsageError when the address cannot be had, SnapshotError when the snapshot cannot.
+    """
+    with _listening(settings) as listener, asyncio.Runner(loop_factory=_fast_loop) as runner:
+        runner.run(_serve(snapshot, settings, routers, on_ready, listener))
+
+
+def _fast_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+async def _serve(
+    snapshot: Snapshot,
+    settings: Settings,
+    routers: Sequence[RouterFactory],
+    on_ready: Callable[[], None] | None,
+    listener: socket.socket,
+) -> None:
+    engine = MemoryEngine(snapshot, workers=settings.workers, queue=settings.queue)
+    async with engine:
+        app = create_app(engine, settings, routers=[make(engine, settings) for make in routers])
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        server = _Server(config, on_ready)
+        await server.serve(sockets=[listener])
+    if server.interrupted:
+        raise KeyboardInterrupt
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as problem:
+        listener.close()
+        raise UsageError(
+            f"{settings.host}:{settings.port} cannot be listened on: {problem.strerror or problem}. "
+            f"Choose another port, such as PORT={settings.port + 1}, or another HOST"
+        ) from problem
+    return listener

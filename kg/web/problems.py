@@ -1,0 +1,118 @@
+"""Errors as answers: RFC 9457 problem details, or a page or plain text for people.
+
+Hides how an error's class becomes a status, a stable type and headers. A client never sees a stack trace.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from kg.errors import QuerySyntaxError, ServerBusy, StromaError
+from kg.terms import BASE
+from kg.web.formats import choose
+from kg.web.pages import page
+
+_OFFERED = (("application/problem+json", "application/json"), ("text/html",), ("text/plain",))
+
+_TITLES = {
+    "query-syntax": "The query does not parse",
+    "query-refused": "The query is not allowed here",
+    "query-too-large": "The query is too large",
+    "query-timeout": "The query ran too long",
+    "query-out-of-memory": "The query needed too much memory",
+    "query-failed": "The query failed",
+    "server-busy": "The server is busy",
+    "not-acceptable": "No such representation",
+    "unsupported-media-type": "This kind of request body is not understood",
+    "method-not-allowed": "This method is not for this address",
+    "bad-request": "The request is not one of the SPARQL protocol",
+    "not-found": "There is nothing here",
+    "usage": "There is no such thing here",
+    "snapshot": "The graph cannot be read",
+    "error": "Something went wrong on our side",
+}
+
+
+class BadRequest(StromaError):
+    """The HTTP request is malformed or asks for two things at once; the message says what to send."""
+
+    exit_code = 2
+    status = 400
+    slug = "bad-request"
+
+
+class UnsupportedMediaType(BadRequest):
+    """The request body is of a kind we do not read; the message lists those we do."""
+
+    status = 415
+    slug = "unsupported-media-type"
+
+
+class MethodNotAllowed(BadRequest):
+    """The method is not one of this resource."""
+
+    status = 405
+    slug = "method-not-allowed"
+
+
+class NotFound(BadRequest):
+    """No resource has this address."""
+
+    status = 404
+    slug = "not-found"
+
+
+def answer_to(error: StromaError, accept: str | None, version: str, query: str | None = None) -> Response:
+    """The response that tells a client of an error, in the form its Accept header prefers.
+
+    `query` is the text the error is about: where the error has a place in it, the line is shown.
+    """
+    details = _details(error, query)
+    found = choose(accept, _OFFERED)
+    headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+    if isinstance(error, ServerBusy):
+        headers["Retry-After"] = str(error.retry_after)
+    form = 0 if found is None else found[0]
+    if form == 1:
+        return Response(_page(details, version), error.status, headers, "text/html")
+    if form == 2:
+        return Response(_text(details), error.status, headers, "text/plain")
+    body = json.dumps(details, ensure_ascii=False).encode()
+    return Response(body, error.status, headers, "application/problem+json")
+
+
+def _details(error: StromaError, query: str | None) -> dict[str, Any]:
+    details: dict[str, Any] = {
+        "type": f"{BASE}error/{error.slug}",
+        "title": _TITLES.get(error.slug, _TITLES["error"]),
+        "status": error.status,
+        "detail": str(error),
+    }
+    if isinstance(error, QuerySyntaxError) and error.line is not None and error.column is not None:
+        details["line"], details["column"] = error.line, error.column
+        lines = (query or "").split("\n")
+        if error.line <= len(lines):
+            # A window of the line: a query can be one line of 100,000 characters.
+            start = max(0, error.column - 1 - 80)
+            details["source"] = lines[error.line - 1].rstrip("\r")[start : start + 160]
+            details["pointer"] = " " * (error.column - 1 - start) + "^"
+    return details
+
+
+def _text(details: dict[str, Any]) -> str:
+    lines = [details["detail"]]
+    if "source" in details:
+        lines += ["", details["source"], details["pointer"]]
+    return "\n".join(lines) + "\n"
+
+
+def _page(details: dict[str, Any], version: str) -> bytes:
+    content = f"<h1>{html.escape(details['title'])}</h1><p class=lead>{html.escape(details['detail'])}</p>"
+    if "source" in details:
+        source, pointer = html.escape(details["source"]), details["pointer"]
+        content += f'<pre>{source}\n<span class="mark">{pointer}</span></pre>'
+    return page(details["title"], content + '<p><a href="/sparql">Ask another query</a></p>', version)
