@@ -68,10 +68,9 @@ def fetch(
     """Download a source into `destination`, one file a page, going on where an earlier run stopped.
 
     `client` carries time limits and proxies; without one, a connection may take 10 seconds and a silence
-    60. `progress` is called with (pages, items) after each page. A
-    download that is complete is renewed: each page is asked with its ETag, and kept where it did not change.
-    Raises UsageError for a source that cannot be downloaded, SourceError when a page cannot be had after
-    several attempts; the pages so far stay, whole.
+    60. `progress` is called with (pages, items) after each page. A download that is complete is renewed: each
+    page is asked with its ETag, and kept where it did not change. Raises UsageError for a source that cannot
+    be downloaded, SourceError when a page cannot be had after several attempts; the pages so far stay, whole.
     """
     plan = api or APIS.get(source)
     if plan is None:
