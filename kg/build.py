@@ -42,8 +42,7 @@ from kg.validation import Violation
 from loaders import catalog
 from loaders.record import reason_to_ignore
 
-# Which files of a folder of real records (`--data-dir`) each loader reads. The classic API's whole responses
-# repeat studies that stand there one by one; given by name (`--source`) they load too.
+# Which files of a folder of real records (`--data-dir`) each loader reads.
 DATA_FILES = {
     "clinicaltrials": (
         "clinicaltrials/*/NCT*.json",
@@ -51,7 +50,14 @@ DATA_FILES = {
     ),
     "ictrp": ("ictrp/*.xml",),
     "publications": ("publications/ctgov_references*.tsv", "publications/*_corrections.csv"),
-    "obo": tuple(f"ontologies/*{suffix}" for suffix in (".obo", ".obo.gz", ".owl", ".ttl")),
+    "obo": tuple(f"ontologies/*{suffix}" for suffix in (".obo", ".obo.gz", ".owl", ".ttl", ".sssom.tsv")),
+}
+# Files that a loader could read and that a folder's build leaves out; given by name (`--source`) they load.
+LEFT_OUT = {
+    "clinicaltrials/classic-api-responses/*": "repeats studies that stand in the folder one by one",
+    "ontologies/osci_*.owl": "states no licence; its imports of 2018 make every cell a cellular component",
+    "publications/published_msc_ra_trials.tsv": "its facts are embedded in the source publications",
+    "publications/registered_msc_ra_trials_17.tsv": "its facts are embedded in the source clinicaltrials",
 }
 # A new version of one of these may give other quads from the same files.
 _PACKAGES = ("pyoxigraph", "rdflib", "pyelk-reasoner", "shacl", "obonet", "py-horned-owl")
@@ -62,15 +68,15 @@ def build(
     settings: Settings,
     *,
     sources: Mapping[str, Sequence[Path]] | None = None,
-    not_loaded: Sequence[Path] = (),
+    not_loaded: Mapping[str, str] | None = None,
     version: str | None = None,
     progress: Progress | None = None,
 ) -> Snapshot:
     """Build the graph from every source's embedded data and publish it; returns the published snapshot.
 
-    `sources` adds files to a source's embedded data; `not_loaded` are files to name in the report as read by
-    no loader; `version` is a date, by default the newest among sources and ontology. Where the inputs and the
-    code are those of a snapshot we have, that one is published and nothing is built.
+    `sources` adds files to a source's embedded data; `not_loaded` are files to name in the report, with the
+    reason; `version` is a date, by default the newest among sources and ontology. Where inputs and code are
+    those of a snapshot we have, that one is published and nothing is built.
     Raises SourceError, BuildError (counts, terms, shapes, ontology, disk) or UsageError: nothing changed.
     """
     progress = progress or Quiet()
@@ -86,7 +92,7 @@ def build(
 
     ontology = ontologies.read(settings.root / "ontology")
     version = version or _newest_date([*(info.version for info in infos.values()), ontology.version])
-    report = Report(fingerprint, version, not_loaded=[path.name for path in not_loaded])
+    report = Report(fingerprint, version, not_loaded=dict(not_loaded or {}))
     with draft(settings.var) as work:
         loaded: list[tuple[SourceInfo, SourceReport]] = []
         files: list[Path] = []
@@ -172,13 +178,14 @@ def _newest_date(versions: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------------------ loading
 
 
-def files_of(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
-    """The files of a folder of real records by the source that reads them, and those no loader reads.
+def files_of(folder: Path) -> tuple[dict[str, list[Path]], dict[str, str]]:
+    """The files of a folder of real records by the source that reads them; and the others, with the reason.
 
     Raises UsageError for a folder without any file a loader knows.
     """
+    reasons = {path: why for pattern, why in LEFT_OUT.items() for path in folder.glob(pattern)}
     found = {
-        name: sorted({path for pattern in patterns for path in folder.glob(pattern)})
+        name: sorted({path for pattern in patterns for path in folder.glob(pattern)} - set(reasons))
         for name, patterns in DATA_FILES.items()
     }
     known = {path for paths in found.values() for path in paths}
@@ -186,7 +193,8 @@ def files_of(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
         raise UsageError(
             f"{folder}: holds no file that a loader knows by its place; name it: --source ictrp=export.xml"
         )
-    rest = sorted(path for path in folder.rglob("*") if path.is_file() and path not in known)
+    others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in known)
+    rest = {str(path.relative_to(folder)): reasons.get(path, "no loader reads it") for path in others}
     return {name: paths for name, paths in found.items() if paths}, rest
 
 

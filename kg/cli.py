@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def build(
     from kg.build import files_of
 
     files: dict[str, list[Path]] = {}
-    not_loaded: Sequence[Path] = ()
+    not_loaded: Mapping[str, str] = {}
     if data_dir is not None:
         files, not_loaded = files_of(data_dir)
     for entry in source or []:
@@ -328,7 +328,11 @@ def serve(
 
 
 def _serve(snapshot: Snapshot, settings: Settings) -> None:
+    from kg.canned import Catalogue
     from kg.web import app as web
+    from kg.web import queries
+
+    catalogue = Catalogue.read(settings.root / "queries")
 
     def ready() -> None:
         address = f"http://{settings.host}:{settings.port}"
@@ -339,7 +343,8 @@ def _serve(snapshot: Snapshot, settings: Settings) -> None:
         )
         print("Stop it with Ctrl-C.", flush=True)
 
-    web.run(snapshot, settings, on_ready=ready)
+    questions = [lambda engine, settings: queries.router(catalogue, engine, settings)]
+    web.run(snapshot, settings, routers=questions, on_ready=ready)
 
 
 # ------------------------------------------------------------------------------ check, verify, info

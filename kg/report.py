@@ -102,9 +102,7 @@ class Report:
     fingerprint: str
     version: str
     sources: list[SourceReport] = field(default_factory=list)
-    not_loaded: list[str] = field(
-        default_factory=list
-    )  # files of the data folder no loader knows by its place
+    not_loaded: dict[str, str] = field(default_factory=dict)  # file of the data folder -> reason
     steps: list[dict[str, Any]] = field(default_factory=list)  # name, seconds, peak_mb
     warnings: list[dict[str, str]] = field(default_factory=list)  # SHACL results below a violation
     inferences: dict[str, int] = field(default_factory=dict)  # rule -> quads
@@ -157,8 +155,7 @@ def _markdown(report: Report) -> Iterator[str]:
     yield "Taken, ignored and unread count filled fields over all records."
     yield ""
     if report.not_loaded:
-        yield f"Files of the data folder that were not loaded: {', '.join(report.not_loaded)}."
-        yield ""
+        yield from _table(("file that was not loaded", "reason"), sorted(report.not_loaded.items()))
     yield "## Steps"
     yield ""
     rows = [(step["name"], step["seconds"], step["peak_mb"]) for step in report.steps]

@@ -214,7 +214,9 @@ def test_the_files_of_a_data_folder_find_their_loader(shared: Path) -> None:
     found, rest = files_of(shared / "data")
     assert {"clinicaltrials", "ictrp", "obo", "publications"} == set(found)
     assert len(found["clinicaltrials"]) == 18  # 16 single records, 1,241 in one file, 80 in API v2 form
-    assert {"page-1.json", "omni_resource.csv"} <= {path.name for path in rest}
+    assert rest["mechanisms/omni_resource.csv"] == "no loader reads it"
+    assert "one by one" in rest["clinicaltrials/classic-api-responses/page-1.json"]
+    assert all(path.name != "osci_2018-09.owl" for path in found["obo"])
     with pytest.raises(UsageError, match=r"claims: holds no file .* --source"):
         files_of(shared / "claims")
 
