@@ -4,7 +4,7 @@ Hides pyoxigraph's evaluation and its messages. A worker is a fork of the keeper
 and with every other worker. It may die of a query at any moment, and nothing but that query is lost.
 
 A frame is one byte of kind, four of length, then the payload: to the worker a request (JSON); from the worker
-READY, HEAD (both JSON), any number of BODY, and END or ERROR (JSON).
+READY, HEAD (both JSON), any number of BODY, and END (JSON), which an ERROR may come before.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ REQUEST, READY, HEAD, BODY, END, ERROR = b"Q", b"R", b"H", b"B", b"Z", b"E"
 # The parser and the evaluator recurse, and every level takes stack: at 8 MiB 4,600 parentheses or 9,000 `||`
 # end the process, at 256 MiB whatever fits into the cap on tokens goes through (tried 2026-11).
 _STACK_BYTES = 256 * 1024 * 1024
+# An answer that is written within so many seconds and bytes leaves in one piece; a longer one in chunks.
+_QUICK = 0.005
+_SMALL = 256 * 1024
 _CHUNK = 64 * 1024
 
 _TABLE_FORMATS = {
@@ -70,19 +73,24 @@ def _serve(store: Store, channel: socket.socket, locks: dict[str, str]) -> None:
     base = sandbox.private_memory()
     locks["memory"] = "RLIMIT_DATA" if base is not None else "none (the system does not tell)"
     _send(channel, READY, locks)
+    allowed = 0
     while True:
         request = _receive(channel)
         if request is None:
             return
-        sandbox.allow_memory(base, request["memory_bytes"])
+        if request["memory_bytes"] != allowed:
+            allowed = request["memory_bytes"]
+            sandbox.allow_memory(base, allowed)
+        started = time.perf_counter()
         try:
             rest = _answer(store, channel, request)
         except _Gone:
             return  # the server closed the channel: it does not want this answer, nor this worker
         except MemoryError:
             rest = _error("memory")
-        now = sandbox.private_memory()
-        grown = 0 if now is None or base is None else now - base
+        grown = 0
+        if base is not None and time.perf_counter() - started > _QUICK:
+            grown = (sandbox.private_memory() or base) - base
         # One write for the rest of the answer and its end: a small answer is one message.
         channel.sendall(rest + _frame(END, json.dumps({"grown": grown}).encode()))
 
@@ -129,21 +137,22 @@ class _Gone(Exception):
 
 
 class _Output:
-    """The file a serialiser writes to: frames of a good size, the first one at once.
-
-    One piece is held back: an answer that is one piece leaves in one write, head and all.
-    """
+    """The file a serialiser writes to: frames of a good size, the first one soon."""
 
     def __init__(self, channel: socket.socket, head: dict[str, float]) -> None:
         self._channel = channel
         self._head: bytes = _frame(HEAD, json.dumps(head).encode())
         self._held = bytearray()
-        self._enough = 1
+        self._hurry: float | None = time.perf_counter() + _QUICK
 
     def write(self, piece: bytes) -> int:
-        if len(self._held) >= self._enough:
+        if self._hurry is None:
+            full = len(self._held) >= _CHUNK
+        else:
+            full = len(self._held) >= _SMALL or (bool(self._held) and time.perf_counter() > self._hurry)
+        if full:
             self._flush()
-            self._enough = _CHUNK
+            self._hurry = None
         self._held += piece
         return len(piece)
 
@@ -151,17 +160,16 @@ class _Output:
         """What the serialiser calls at its end; `rest` has what is left."""
 
     def rest(self) -> bytes:
-        """The frames not yet sent."""
-        frames = self._head + _frame(BODY, bytes(self._held))
-        self._head = b""
-        self._held.clear()
-        return frames
+        """The frames not yet sent. A head that comes after its body says: this is all of it."""
+        return _frame(BODY, bytes(self._held)) + self._head
 
     def _flush(self) -> None:
         try:
-            self._channel.sendall(self.rest())
+            self._channel.sendall(self._head + _frame(BODY, bytes(self._held)))
         except OSError as problem:
             raise _Gone from problem
+        self._head = b""
+        self._held.clear()
 
 
 def _write_table(result: QuerySolutions | QueryBoolean | QueryTriples, output: _Output) -> None:
@@ -236,22 +244,18 @@ def _send(channel: socket.socket, kind: bytes, message: dict[str, Any]) -> None:
 
 
 def _receive(channel: socket.socket) -> dict[str, Any] | None:
-    header = _exactly(channel, FRAME.size)
-    if header is None:
-        return None
-    payload = _exactly(channel, FRAME.unpack(header)[1])
-    return None if payload is None else json.loads(payload)
-
-
-def _exactly(channel: socket.socket, size: int) -> bytes | None:
-    pieces = []
-    while size:
+    """The next request, or None when the channel closed. There is never more than one on its way."""
+    received = bytearray()
+    wanted = FRAME.size
+    while len(received) < wanted:
         try:
-            piece = channel.recv(min(size, 1 << 20))
+            piece = channel.recv(1 << 18)
         except ConnectionError:
             return None
         if not piece:
             return None
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+        received += piece
+        if wanted == FRAME.size and len(received) >= wanted:
+            wanted += FRAME.unpack_from(received)[1]
+    request: dict[str, Any] = json.loads(received[FRAME.size :])
+    return request

@@ -19,7 +19,6 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kg.engine import Engine
@@ -45,9 +44,6 @@ def create_app(engine: Engine, settings: Settings, *, routers: Sequence[APIRoute
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
     )
-    endpoint = SparqlEndpoint(engine, settings)
-    for path in ("/sparql", "/sparql/"):
-        app.router.routes.append(Route(path, endpoint, include_in_schema=False))
     app.include_router(about.router(engine, settings))
     for router in routers:
         app.include_router(router)
@@ -81,15 +77,19 @@ def create_app(engine: Engine, settings: Settings, *, routers: Sequence[APIRoute
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_bug)
-    app.add_middleware(_StandardHeaders, version=version)
+    app.add_middleware(_Front, sparql=SparqlEndpoint(engine, settings), version=version)
     return app
 
 
-class _StandardHeaders:
-    """What every response carries: the snapshot's version, CORS for reading, and a strict policy."""
+class _Front:
+    """Sends `/sparql` straight to its endpoint, which needs no routing, and everything else to the routes.
 
-    def __init__(self, app: ASGIApp, version: str) -> None:
+    Every response gets the snapshot's version, CORS for reading, and a strict policy.
+    """
+
+    def __init__(self, app: ASGIApp, sparql: ASGIApp, version: str) -> None:
         self._app = app
+        self._sparql = sparql
         self._headers = [
             (b"x-stroma-version", version.encode()),
             (b"access-control-allow-origin", b"*"),
@@ -115,7 +115,8 @@ class _StandardHeaders:
                     message["headers"] += self._preflight
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        app = self._sparql if scope["path"] in ("/sparql", "/sparql/") else self._app
+        await app(scope, receive, send_with_headers)
 
 
 class _Server(uvicorn.Server):

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -247,20 +247,43 @@ class _Stream(Response):
 
 async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, Answer]) -> Answer | None:
     """The answer, or None when the client left while we worked on it; the work is stopped then."""
-    task = asyncio.ensure_future(work)
-    gone: asyncio.Task[None] | None = None
+    loop = asyncio.get_running_loop()
+    watch = _Watch(receive, cast("asyncio.Task[Any]", asyncio.current_task()))
+    # No task for each request: most are answered before the watch begins.
+    begins = loop.call_later(_PATIENCE_SECONDS, watch.begin)
     try:
-        await asyncio.wait((task,), timeout=_PATIENCE_SECONDS)
-        if not task.done():
-            gone = asyncio.ensure_future(_gone(receive))
-            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
+        return await work
+    except asyncio.CancelledError:
+        if not watch.saw_it_leave:
+            raise
+        watch.task.uncancel()
+        return None
     finally:
-        waste: list[asyncio.Task[Any]] = [each for each in (task, gone) if each and not each.done()]
-        for each in waste:
-            each.cancel()
-        if waste:
-            await asyncio.gather(*waste, return_exceptions=True)
+        begins.cancel()
+        await watch.end()
+
+
+class _Watch:
+    """Cancels a task when the client of its request goes away."""
+
+    def __init__(self, receive: Receive, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.saw_it_leave = False
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await _gone(self._receive)
+        self.saw_it_leave = True
+        self.task.cancel()
+
+    async def end(self) -> None:
+        if self._watching is not None and not self._watching.done():
+            self._watching.cancel()
+            await asyncio.wait((self._watching,))
 
 
 async def _gone(receive: Receive) -> None:
