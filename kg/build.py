@@ -86,7 +86,8 @@ def build(
     extra = _checked(sources or {}, infos)
     fingerprint = _fingerprint(settings.root, extra, version)
     if (same := _built_before(settings.var, fingerprint)) is not None:
-        publish(same, settings.var)
+        if (settings.var / "current").resolve() != same.folder:
+            publish(same, settings.var)
         progress.note(f"unchanged: {same.name} is up to date")
         return same
 
