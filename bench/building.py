@@ -21,7 +21,7 @@ Row = tuple[str, float | int | str, str]
 
 
 def build_times() -> Iterator[Row]:
-    """Seconds of an embedded build from nothing, of one with nothing to do, and of one over all real records."""
+    """Seconds of a build from nothing, of one with nothing to do, and of one over all real records."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(var=Path(folder))
         for what in ("embedded, cold", "embedded, unchanged"):

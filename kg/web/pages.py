@@ -32,7 +32,7 @@ th{color:var(--soft);font-weight:600;white-space:nowrap}
 textarea,pre{width:100%;font:14px/1.5 ui-monospace,Menlo,Consolas,monospace;background:var(--code);
 color:var(--ink);border:1px solid var(--line);border-radius:8px;padding:.8rem;overflow-x:auto}
 pre .mark{color:var(--warn);font-weight:700}
-select,button{font:inherit;padding:.45rem .8rem;border-radius:8px;border:1px solid var(--line);
+select,button,input{font:inherit;padding:.45rem .8rem;border-radius:8px;border:1px solid var(--line);
 background:var(--card);color:var(--ink)}
 button{background:var(--accent);border-color:var(--accent);color:var(--back);font-weight:600;cursor:pointer}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}

@@ -19,6 +19,7 @@ from kg.web.pages import page
 _OFFERED = (("application/problem+json", "application/json"), ("text/html",), ("text/plain",))
 
 _TITLES = {
+    "parameter": "A parameter does not fit",
     "query-syntax": "The query does not parse",
     "query-refused": "The query is not allowed here",
     "query-too-large": "The query is too large",

@@ -1,0 +1,121 @@
+"""`/queries`: the competency questions, as a list and as answers.
+
+Hides how a question's parameters come out of a URL. An answer is what `/sparql` gives for the bound query:
+same formats, same headers, same errors.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from itertools import groupby
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from kg.canned import Catalogue, Parameter, Question
+from kg.engine import Engine
+from kg.errors import ParameterError
+from kg.settings import Settings
+from kg.web.formats import choose
+from kg.web.pages import page
+from kg.web.sparql import Responder
+
+_LIST = (("application/json",), ("text/html", "application/xhtml+xml"))
+
+
+def router(catalogue: Catalogue, engine: Engine, settings: Settings) -> APIRouter:
+    """`/queries`, `/queries/<id>` and `/queries/<id>.rq`."""
+    routes = APIRouter(tags=["questions"])
+    responder = Responder(engine, settings)
+
+    @routes.get("/queries", summary="The questions, with their parameters and columns")
+    async def list_questions(request: Request) -> Response:
+        found = choose(request.headers.get("accept"), _LIST)
+        headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
+        if found is not None and found[0] == 1:
+            body = page("Questions", _listed(catalogue.values()), engine.snapshot.version)
+            return Response(body, 200, headers, "text/html")
+        described = [_described(question) for question in catalogue.values()]
+        return JSONResponse({"version": engine.snapshot.version, "questions": described}, headers=headers)
+
+    @routes.get("/queries/{id}.rq", summary="A question's SPARQL, as it runs in any editor")
+    async def text(id: str) -> Response:
+        return Response(catalogue[id].text, 200, {"Cache-Control": "no-cache"}, "application/sparql-query")
+
+    @routes.get("/queries/{id}", summary="The answer to a question; its parameters are query parameters")
+    async def answer(id: str, request: Request) -> Response:
+        question = catalogue[id]
+        values: dict[str, str] = {}
+        for name, value in request.query_params.multi_items():
+            if name in values:
+                raise ParameterError(f"{name} is given twice; give it once")
+            values[name] = value
+        format = values.pop("format", None)
+        given = {name: value for name, value in values.items() if value != ""}
+        bound = question.bind(given)
+        return await responder.respond(
+            request, bound, format=format or None, heading=_heading(question, given)
+        )
+
+    return routes
+
+
+def _described(question: Question) -> dict[str, object]:
+    return {
+        "id": question.id,
+        "topic": question.topic,
+        "question": {"en": question.summary, **question.summaries},
+        "description": question.description.strip(),
+        "tags": question.tags,
+        "parameters": [
+            {
+                "name": parameter.name,
+                "type": parameter.type,
+                "default": parameter.default,
+                "description": parameter.description,
+                **({"values": parameter.values} if parameter.values else {}),
+            }
+            for parameter in question.parameters.values()
+        ],
+        "columns": question.columns,
+        "answer": f"/queries/{question.id}",
+        "sparql": f"/queries/{question.id}.rq",
+    }
+
+
+def _listed(questions: Iterable[Question]) -> str:
+    content = (
+        "<h1>Questions</h1><p class=lead>Each is answered from the graph; its SPARQL is open to copy.</p>"
+    )
+    for topic, members in groupby(questions, key=lambda question: question.topic):
+        content += f"<h2>{html.escape(topic.capitalize())}</h2>"
+        for question in members:
+            chinese = html.escape(question.summaries["zh-Hans"])
+            content += (
+                f'<p><a href="/queries/{question.id}">{html.escape(question.summary)}</a><br>'
+                f'<span class="soft" lang="zh-Hans">{chinese}</span></p>'
+            )
+    return content
+
+
+def _heading(question: Question, given: dict[str, str]) -> str:
+    """What stands above an answer in a browser: the question, a form for its parameters, other formats."""
+    fields = "".join(_field(parameter, given) for parameter in question.parameters.values())
+    form = (
+        f'<form method="get" class="row">{fields}<button type="submit">Ask</button></form>' if fields else ""
+    )
+    return (
+        f"<h1>{html.escape(question.summary)}</h1><p class=lead>{html.escape(question.description)}</p>{form}"
+        f'<p><a href="/queries/{question.id}.rq">SPARQL</a> · '
+        f'<a href="/queries/{question.id}?{html.escape(urlencode({**given, "format": "csv"}))}">CSV</a> · '
+        f'<a href="/queries/{question.id}?{html.escape(urlencode({**given, "format": "json"}))}">JSON</a></p>'
+    )
+
+
+def _field(parameter: Parameter, given: dict[str, str]) -> str:
+    value = given.get(parameter.name, parameter.default or "")
+    label = f"{html.escape(parameter.description)} "
+    return f'<label>{label}<input name="{parameter.name}" value="{html.escape(value)}"></label>'
