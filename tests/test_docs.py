@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import re
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from kg.canned import Catalogue
+from kg.snapshot import Snapshot
 from kg.terms import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -42,3 +48,79 @@ def test_every_glossary_word_is_told_once() -> None:
 def test_make_without_a_target_tells_what_there_is() -> None:
     done = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "make serve" in done.stdout
+
+
+def _blocks(page: Path) -> list[str]:
+    return re.findall(r"```\w*\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+
+
+@pytest.fixture(scope="module")
+def environment(embedded: Snapshot) -> dict[str, str]:
+    binaries = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "KG_VAR": str(embedded.folder.parent.parent),
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+    }
+
+
+def _run(command: str, environment: dict[str, str]) -> str:
+    command = command.replace(".venv/bin/kg", "kg")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_answer_on_the_first_screen_is_the_one_the_graph_gives(environment: dict[str, str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^\$ (kg query .*)$", text, re.M)
+    assert command is not None
+    shown = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text[command.end() :].split("##")[0].splitlines()
+        if line.startswith("|") and "---" not in line
+    ]
+    given = _run(command[1] + " --format csv", environment)
+    assert list(csv.reader(given.splitlines())) == shown
+
+
+def test_every_kg_command_of_the_readme_runs(environment: dict[str, str]) -> None:
+    commands = [
+        line.split("  #")[0]
+        for block in _blocks(ROOT / "README.md")
+        for line in block.splitlines()
+        if ".venv/bin/kg" in line
+    ]
+    assert len(commands) >= 5
+    for command in commands:
+        assert _run(command, environment).strip(), f"{command} prints nothing"
+
+
+def test_every_curl_of_the_readme_gets_an_answer(environment: dict[str, str]) -> None:
+    block = next(block for block in _blocks(ROOT / "README.md") if block.startswith("curl"))
+    commands = [f"curl {command}" for command in re.split(r"^curl ", block, flags=re.M) if command]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "kg", "serve", "--port", str(port)],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        assert str(port) in server.stdout.readline()
+        for command in commands:
+            answer = _run(command.replace("8000", str(port)).replace("curl ", "curl -fsS ", 1), environment)
+            assert len(answer.splitlines()) > 2, command
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+
+
+def test_the_readme_counts_its_questions_right() -> None:
+    questions = len(Catalogue.read(ROOT / "queries"))
+    words = {12: "Twelve"}
+    assert f"{words.get(questions, questions)} questions" in (ROOT / "README.md").read_text(encoding="utf-8")
