@@ -3,6 +3,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 export HOST PORT
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help serve build test check bench lock clean
 
@@ -41,12 +42,14 @@ bench: .venv/test.stamp
 	  echo "This Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 .venv/serve.stamp: .venv/bin/python requirements.lock pyproject.toml
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing the locked dependencies into .venv (once) ..." >&2
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/test.stamp: .venv/serve.stamp requirements-test.lock
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@echo "Installing what the tests need (once) ..." >&2
+	@$(PIP) --require-hashes -r requirements-test.lock
 	@touch $@
 
 lock:

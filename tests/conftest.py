@@ -1,15 +1,20 @@
-"""What several test files share: where the real records are, and the embedded graph, built once."""
+"""What several test files share: where the real records are, graphs to ask, and a server that answers."""
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pyoxigraph import RdfFormat, parse
 
 from kg.build import build
 from kg.settings import Settings
-from kg.snapshot import Snapshot
-from kg.terms import ROOT
+from kg.snapshot import Snapshot, write_snapshot
+from kg.terms import ROOT, XSD
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +30,57 @@ def shared() -> Path:
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """The graph of all embedded data, built and published once for all tests, in a `var` of its own."""
     return build(Settings(var=tmp_path_factory.mktemp("embedded")))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """A snapshot small enough to check by hand, and 2,000 numbered things to make work of."""
+    graph = "<https://example.org/trials>"
+    lines = [
+        f'<https://example.org/t1> <https://example.org/phase> "2"^^<{XSD.integer.value}> {graph} .',
+        f'<https://example.org/t2> <https://example.org/phase> "3"^^<{XSD.integer.value}> {graph} .',
+        '<https://example.org/t1> <https://example.org/label> "类风湿关节炎"@zh-Hans '
+        "<https://example.org/labels> .",
+    ]
+    example = "https://example.org/"
+    lines += [f'<{example}n{n}> <{example}number> "{n}" <{example}many> .' for n in range(2000)]
+    quads = parse("\n".join(lines), format=RdfFormat.N_QUADS)
+    return write_snapshot(quads, tmp_path_factory.mktemp("tiny"), version="2026-11-22")
+
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def serve(tiny: Snapshot) -> Iterator[Serve]:
+    """Start a real server on the tiny snapshot, in a process of its own with these settings; get its address.
+
+    Every one is stopped at the end of the module, and must end well.
+    """
+    running: list[subprocess.Popen[str]] = []
+
+    def start(**settings: object) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        program = (
+            "import sys; from pathlib import Path; from kg.settings import Settings\n"
+            "from kg.snapshot import open_snapshot; from kg.web.app import run\n"
+            f"settings = Settings(port={port}, **{settings!r})\n"
+            f"snapshot = open_snapshot(Path({str(tiny.folder)!r}))\n"
+            "run(snapshot, settings, on_ready=lambda: print('ready', flush=True))"
+        )
+        server = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        running.append(server)
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for server in running:
+        server.terminate()
+    for server in running:
+        with server:
+            assert server.wait(10) == 0

@@ -233,6 +233,7 @@ class MemoryEngine:
     async def __aenter__(self) -> MemoryEngine:
         """Load the snapshot and fork the workers; raises SnapshotError if it cannot be loaded."""
         started = time.perf_counter()
+        self._stopping = False
         try:
             await self._start_keeper()
             for _ in range(self._size):
