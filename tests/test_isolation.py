@@ -1,0 +1,298 @@
+"""One bad query hurts nobody else: deadlines, memory, stack, network, clients that leave, dead processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kg.engine import Limits
+from kg.engine.formats import BY_KEY
+from kg.engine.memory import MemoryEngine
+from kg.errors import (
+    QueryFailed,
+    QueryOutOfMemory,
+    QueryTimeout,
+    ServerBusy,
+    SnapshotError,
+    UsageError,
+)
+from kg.settings import Settings
+from kg.snapshot import Snapshot
+from kg.web.app import run
+
+# 2,000 things in every combination of three: 8,000,000,000 rows.
+ENDLESS = "SELECT * { ?a <https://example.org/number> ?x . ?b ?p ?y . ?c ?q ?z }"
+SORTED = ENDLESS + " ORDER BY ?z ?y ?x"
+SMALL = "SELECT ?x { <https://example.org/n7> ?p ?x }"
+ANSWER = b"x\r\n7\r\n"
+
+
+async def ask(engine: MemoryEngine, query: str, **limits: Any) -> bytes:
+    answer = await engine.query(query, accept=BY_KEY["csv"], limits=Limits(**limits))
+    return await answer.read()
+
+
+def with_engine(snapshot: Snapshot, claim: Callable[[MemoryEngine], Awaitable[None]], **sizes: int) -> None:
+    """Run a claim on a started engine; afterwards none of its processes is left."""
+
+    async def run() -> set[int]:
+        async with MemoryEngine(snapshot, **sizes) as engine:
+            await claim(engine)
+            return {*engine.pids, engine.keeper_pid or 0}
+
+    pids = asyncio.run(run())
+    assert eventually(lambda: not any(alive(pid) for pid in pids))
+
+
+def alive(pid: int) -> bool:
+    try:
+        # A zombie is dead; the init of a container may be slow to bury it.
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def processor_time(pid: int) -> int:
+    """Clock ticks a process has used."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().split()[13:15]
+    return int(user) + int(system)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.mark.parametrize("query", [ENDLESS, SORTED], ids=["while streaming", "before the first row"])
+def test_a_query_is_stopped_at_its_deadline(tiny: Snapshot, query: str) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        started = time.monotonic()
+        with pytest.raises(QueryTimeout, match=r"0\.4 seconds"):
+            await ask(engine, query, seconds=0.4)
+        assert time.monotonic() - started < 1.5
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=1)
+
+
+def test_a_greedy_query_dies_alone(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        greedy = asyncio.create_task(ask(engine, SORTED, memory_bytes=64 * 1024 * 1024))
+        while not greedy.done():
+            assert await ask(engine, SMALL) == ANSWER
+        with pytest.raises(QueryOutOfMemory):
+            await greedy
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=2)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * { FILTER(" + "(" * 20_000 + "1" + ")" * 20_000 + ") }",
+        "SELECT * " + "{" * 20_000 + "}" * 20_000,
+        "SELECT * { FILTER(" + "!" * 45_000 + "1) }",
+    ],
+    ids=["parentheses", "braces", "negations"],
+)
+def test_a_stack_bomb_hurts_no_other_query(tiny: Snapshot, query: str) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        # Past the guard, which would stop the first two: the worker has to stand it, or to die alone.
+        with suppress(QueryFailed, QueryTimeout):
+            await ask(engine, query, query_nesting=100_000, query_tokens=100_000, seconds=1)
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=1)
+
+
+def test_a_killed_worker_fails_one_query_and_is_replaced(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        (pid,) = engine.pids
+        doomed = asyncio.create_task(ask(engine, SORTED))
+        await asyncio.sleep(0.1)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(QueryFailed, match="Ask again"):
+            await doomed
+        assert await ask(engine, SMALL) == ANSWER
+        assert engine.pids != (pid,)
+
+    with_engine(tiny, claim, workers=1)
+
+
+def test_an_idle_worker_that_dies_is_replaced(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        before = engine.pids
+        os.kill(before[0], signal.SIGKILL)
+        await asyncio.sleep(0.3)
+        assert engine.status.workers == 2
+        assert set(before) - set(engine.pids) == {before[0]}
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=2)
+
+
+def test_a_dead_keeper_is_replaced_and_queries_wait_for_it(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        running = asyncio.create_task(ask(engine, SORTED))
+        await asyncio.sleep(0.1)
+        os.kill(engine.keeper_pid or 0, signal.SIGKILL)
+        with pytest.raises(QueryFailed, match="ask again"):
+            await running
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=1)
+
+
+def test_a_full_queue_says_when_to_come_back(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        tasks = [asyncio.create_task(ask(engine, SORTED, seconds=0.5)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(ServerBusy) as refused:
+            await ask(engine, SMALL)
+        assert refused.value.retry_after > 0
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=1, queue=1)
+
+
+def test_giving_up_an_answer_frees_its_worker(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        answer = await engine.query(ENDLESS, accept=BY_KEY["csv"], limits=Limits())
+        await anext(aiter(answer))
+        await answer.aclose()
+        waiting = asyncio.create_task(ask(engine, SORTED))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        assert await asyncio.wait_for(ask(engine, SMALL), 2) == ANSWER
+
+    with_engine(tiny, claim, workers=1)
+
+
+def test_a_slow_reader_stops_the_worker_not_the_memory(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        (pid,) = engine.pids
+        answer = await engine.query(ENDLESS, accept=BY_KEY["csv"], limits=Limits())
+        await asyncio.sleep(0.3)
+        used = processor_time(pid)
+        await asyncio.sleep(0.3)
+        # Nobody read, so the worker did nothing: it waits for room.
+        assert processor_time(pid) == used
+        await answer.aclose()
+
+    with_engine(tiny, claim, workers=1)
+
+
+def test_a_damaged_snapshot_is_told_at_the_start(tiny: Snapshot, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny.folder, tmp_path / "damaged"))
+    data = bytearray((folder / "data.nq.gz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "data.nq.gz").write_bytes(data)
+
+    async def start() -> None:
+        async with MemoryEngine(replace(tiny, folder=folder)):
+            pass
+
+    with pytest.raises(SnapshotError, match=r"data\.nq\.gz.*kg build"):
+        asyncio.run(start())
+
+
+def test_a_worker_cannot_reach_the_network() -> None:
+    """The second lock: a process as locked as a worker, asked a SERVICE that no guard has seen."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        program = (
+            "from kg.engine.sandbox import deny_network\n"
+            "from pyoxigraph import Store\n"
+            "assert deny_network() == 'seccomp'\n"
+            f"query = 'SELECT * {{ SERVICE <http://127.0.0.1:{port}/> {{ ?s ?p ?o }} }}'\n"
+            "try:\n    list(Store().query(query))\n"
+            "except OSError as problem:\n    print(problem)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=10, check=True
+        )
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert "not permitted" in done.stdout
+
+
+# ------------------------------------------------------------------------- over HTTP, a real server
+
+
+@pytest.fixture(scope="module")
+def url(serve: Any) -> str:
+    address: str = serve(workers=1, queue=1, query_seconds=1.2)
+    return f"{address}/sparql"
+
+
+def ready(url: str) -> bool:
+    health = httpx.get(url.replace("/sparql", "/health")).json()
+    return bool(health["ready"]) and health["workers"]["busy"] == 0
+
+
+def test_a_late_query_gets_503_naming_the_limit(url: str) -> None:
+    response = httpx.get(url, params={"query": SORTED})
+    assert response.status_code == 503
+    assert response.json()["type"].endswith("query-timeout")
+    assert "1.2 seconds" in response.json()["detail"]
+
+
+def test_an_answer_cut_short_is_never_taken_for_whole(url: str) -> None:
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+        httpx.get(url, params={"query": ENDLESS})
+    assert eventually(lambda: ready(url))
+
+
+@pytest.mark.parametrize("query", [ENDLESS, SORTED], ids=["while streaming", "while evaluating"])
+def test_a_client_that_leaves_frees_its_worker_within_a_second(url: str, query: str) -> None:
+    assert eventually(lambda: ready(url))
+    with (
+        suppress(httpx.ReadTimeout),
+        httpx.stream("GET", url, params={"query": query}, timeout=0.15) as response,
+    ):
+        next(response.iter_bytes())  # and leave
+    started = time.monotonic()
+    assert httpx.get(url, params={"query": SMALL}, headers={"Accept": "text/csv"}).content == ANSWER
+    assert time.monotonic() - started < 1
+
+
+def test_a_full_server_says_when_to_come_back(url: str) -> None:
+    async def load() -> list[httpx.Response]:
+        async with httpx.AsyncClient(timeout=10) as client:
+            return await asyncio.gather(*(client.get(url, params={"query": SORTED}) for _ in range(4)))
+
+    assert eventually(lambda: ready(url))
+    responses = asyncio.run(load())
+    busy = [each for each in responses if each.json()["type"].endswith("server-busy")]
+    assert {each.status_code for each in responses} == {503}
+    assert len(busy) >= 2
+    assert int(busy[0].headers["retry-after"]) > 0
+
+
+def test_a_taken_port_says_how_to_choose_another(tiny: Snapshot) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"PORT={port + 1}"):
+            run(tiny, Settings(port=port))
