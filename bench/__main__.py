@@ -19,7 +19,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
     "build": building.build_times,
     "loaders": building.loader_pace,
     "memory": building.memory_as_records_grow,
-    "http": serving.small_query_over_http,
+    "http": serving.queries_over_http,
 }
 
 
