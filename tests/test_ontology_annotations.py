@@ -21,6 +21,11 @@ OBO = "http://purl.obolibrary.org/obo/"
 DEFINITION = URIRef(OBO + "IAO_0000115")
 DEFINITION_SOURCE = URIRef(OBO + "IAO_0000119")
 IMPORTED_FROM = URIRef(OURS + "importedFrom")
+OBO_IN_OWL = "http://www.geneontology.org/formats/oboInOwl#"
+SYNONYMS = (
+    URIRef(OURS + "abbreviation"),
+    *(URIRef(f"{OBO_IN_OWL}has{scope}Synonym") for scope in ("Exact", "Narrow", "Broad", "Related")),
+)
 LANGUAGES = ["en", "zh-Hans", "zh-Hant"]
 TERM_TYPES = (
     OWL.Class,
@@ -114,14 +119,14 @@ def test_no_two_terms_share_a_label_in_a_language(ontology: Graph, predicate: UR
 
 
 def test_labels_carry_no_stray_space(ontology: Graph) -> None:
-    for predicate in (RDFS.label, SKOS.prefLabel, SKOS.altLabel, SKOS.hiddenLabel, DEFINITION):
+    for predicate in (RDFS.label, SKOS.prefLabel, *SYNONYMS, SKOS.hiddenLabel, DEFINITION):
         for term, text in ontology.subject_objects(predicate):
             assert str(text) == " ".join(str(text).split()), term
 
 
 def test_a_chinese_label_is_a_name_and_not_a_sentence(ontology: Graph) -> None:
     # The wording of the source documents is not ours to publish; a term's name is.
-    for predicate in (SKOS.prefLabel, SKOS.altLabel, SKOS.hiddenLabel):
+    for predicate in (SKOS.prefLabel, *SYNONYMS, SKOS.hiddenLabel):
         for term, text in ontology.subject_objects(predicate):
             if isinstance(text, Literal) and (text.language or "").startswith("zh"):
                 assert len(text) <= 40, (term, text)
