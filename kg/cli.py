@@ -53,13 +53,25 @@ app = typer.Typer(
 )
 
 
-def _verb(brief: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+ontology_app = typer.Typer(
+    name="ontology",
+    help="Write the ontology for people and for other programs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(ontology_app)
+
+
+def _verb(
+    brief: str, *examples: str, of: typer.Typer = app
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command: `brief` is its line in `kg --help`; its docstring and examples are its own help."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         shown = "\n".join(f"  {example}" for example in examples)
         text = f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{shown}"
-        return app.command(help=text, short_help=brief)(function)
+        return of.command(help=text, short_help=brief)(function)
 
     return register
 
@@ -365,6 +377,36 @@ def check(
         failed += not finding.holds
     if failed:
         raise BuildError(f"{failed} check{' does' if failed == 1 else 's do'} not hold; see above")
+
+
+@_verb(
+    "Write the browsable reference of the ontology.", "kg ontology docs --to var/reference", of=ontology_app
+)
+def docs(
+    to: Annotated[Path, typer.Option(help="The folder; empty, new, or an earlier reference.")],
+) -> None:
+    """Write a page for every term, with indexes, diagrams and a search: open index.html in a browser."""
+    from kg.reference import write_reference
+
+    written = write_reference(_settings().root, to)
+    print(f"{written.pages:,} pages of {written.terms:,} terms: {written.folder / 'index.html'}")
+
+
+@_verb("Draw the diagrams from the published graph.", "kg ontology diagrams", of=ontology_app)
+def diagrams() -> None:
+    """Draw docs/diagrams/NAME.svg for each declaration NAME.toml there, from the published graph."""
+    from pyoxigraph import RdfFormat, parse
+
+    from kg.reference import draw_all, read_pictures
+    from kg.snapshot import read_lines
+
+    settings = _settings()
+    lines = read_lines(_current(settings))
+    pictures = read_pictures(settings.root / "docs" / "diagrams")
+    quads = parse(b"".join(lines), format=RdfFormat.N_QUADS)
+    for file, text in draw_all(pictures, quads).items():
+        file.write_text(text, encoding="utf-8", newline="\n")
+        print(file)
 
 
 @_verb("Check the claims against the documents.", "kg verify --documents ../shared/seeds")

@@ -21,6 +21,7 @@ HOMES = {
     "httpx": {"loaders/fetch.py", "kg/engine/remote.py"},
     "rdflib": {"kg/ontology.py", "kg/reasoning.py"},
     "yaml": {"kg/canned.py"},
+    "jinja2": {"kg/reference/pages.py"},
 }
 WEB_LIBRARIES = {"fastapi", "starlette", "uvicorn"}
 
