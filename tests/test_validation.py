@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, serialize
+from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.errors import OntologyError
+from kg.snapshot import line_of
 from kg.terms import RDF, RDFS, STROMA, XSD, mint
 from kg.validation import Violation, validate
 
@@ -90,11 +91,39 @@ def test_a_shape_of_a_class_reaches_instances_of_its_subclasses(shapes: Path) ->
     assert len(validate([*ontology, *data], shapes)) == 1
 
 
-def test_a_file_of_quads_is_read_like_the_quads(shapes: Path, tmp_path: Path) -> None:
+def test_lines_are_read_like_quads(shapes: Path) -> None:
     data = observation(1, group=False) + observation(2, percentage="101")
-    serialize(data, tmp_path / "data.nq", RdfFormat.N_QUADS)
 
-    assert validate(tmp_path / "data.nq", shapes) == validate(data, shapes)
+    assert validate(map(line_of, data), shapes) == validate(data, shapes)
+
+
+INVERSE = """
+@prefix sh: <http://www.w3.org/ns/shacl#> .
+@prefix stroma: <https://w3id.org/stroma/ontology/> .
+stroma:ArmShape a sh:NodeShape ; sh:targetClass stroma:TrialArm ;
+  sh:property [ sh:path [ sh:inversePath stroma:hasArm ] ; sh:minCount 1 ; sh:message "is of no trial"@en ] .
+"""
+NEIGHBOUR = """
+@prefix sh: <http://www.w3.org/ns/shacl#> .
+@prefix stroma: <https://w3id.org/stroma/ontology/> .
+stroma:GroupShape a sh:NodeShape ; sh:targetClass stroma:Observation ;
+  sh:property [ sh:path stroma:aboutGroup ; sh:class stroma:TrialArm ; sh:message "is of no arm"@en ] .
+"""
+
+
+@pytest.mark.parametrize("more", ["", INVERSE, NEIGHBOUR], ids=["own", "incoming", "neighbours"])
+def test_the_number_of_quads_read_at_once_changes_nothing(shapes: Path, more: str) -> None:
+    (shapes / "more.ttl").write_text(more or SHAPES, encoding="utf-8")
+    arm, lost = mint("arm", "NCT1", 1), mint("arm", "NCT2", 1)
+    data = [Quad(arm, RDF.type, STROMA.TrialArm, GRAPH), Quad(lost, RDF.type, STROMA.TrialArm, GRAPH)]
+    data.append(Quad(mint("trial", "NCT1"), STROMA.hasArm, arm, GRAPH))
+    data.append(Quad(STROMA.TrialArm, RDFS.subClassOf, STROMA.Group, mint("graph", "ontology")))
+    for n in range(200):
+        data += observation(n, group=n % 50 != 0, percentage="12.0" if n % 20 else "112")
+    found = validate(data, shapes)
+
+    assert len(found) == 14 + (more == INVERSE)  # 4 without a group, 10 above 100 %; one arm without trial
+    assert [found] * 2 == [validate(data[::-1], shapes, at_once=size) for size in (1, 100)]
 
 
 def test_every_planted_error_among_many_observations_is_found(shapes: Path) -> None:
