@@ -11,13 +11,12 @@ import importlib.metadata
 import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
-from pyoxigraph import NamedNode, Quad, RdfFormat, parse
+from pyoxigraph import Quad, RdfFormat, parse
 
 from kg import ontology as ontologies
 from kg import reasoning, validation
@@ -108,23 +107,22 @@ def build(
             _check_shapes(files, ontology, settings.root / "ontology" / "shapes", report)
 
         with report.step("infer", progress):
-            inferences = reasoning.infer(ontology, _read(files), settings.root / "ontology" / "rules")
+            inferred = work / "inferred.nq"
+            rules = settings.root / "ontology" / "rules"
+            inferences = reasoning.infer(ontology, _lines(files), rules, inferred)
             report.inferences = dict(inferences.counts)
             report.inferring = {name: round(took, 3) for name, took in inferences.seconds.items()}
 
         with report.step("describe", progress):
-            added = [*ontology.quads, *inferences.quads]
             graphs = {info.graph.value: told.quads for info, told in loaded if told.quads}
-            graphs |= Counter(
-                quad.graph_name.value for quad in added if isinstance(quad.graph_name, NamedNode)
-            )
+            graphs |= {ontologies.GRAPH.value: len(ontology.quads), **inferences.graphs}
             described = metadata(version, loaded, graphs)
             graphs[METADATA.value] = graphs.get(METADATA.value, 0) + len(described)
             report.graphs = {compress(graph): count for graph, count in sorted(graphs.items())}
 
         with report.step("write", progress):
             snapshot = write_snapshot(
-                chain(_lines(files), added, described),
+                chain(_lines([*files, inferred]), ontology.quads, described),
                 settings.var,
                 version=version,
                 sources=[told.summary() for told in report.sources],
@@ -271,11 +269,8 @@ def _lines(files: Sequence[Path]) -> Iterator[bytes]:
 
 def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, report: Report) -> None:
     """All sources together with the ontology against the shapes; only violations stop the build."""
-    together = files[0].with_name("together.nq")
-    with together.open("wb") as target:
-        target.writelines(chain(_lines(files), map(line_of, ontology.quads)))
-    results = validation.validate(together, shapes)
-    together.unlink()
+    together = chain(_lines(files), map(line_of, ontology.quads))
+    results = validation.validate(together, shapes, folder=files[0].parent)
     broken = [result for result in results if result.severity == "Violation"]
     report.warnings = [asdict(result) for result in results if result.severity != "Violation"]
     if broken:

@@ -1,104 +1,136 @@
 """The smallest model of an ontology and some facts: what every individual and every class expression is.
 
 Hides the saturation (OWL 2 EL with chains of two, transitivity and sub-properties) and how a contradiction is
-traced back to what was stated. Linear in the facts in practice: 48,100 individuals take 1.8 s (2026-11-22).
+traced back to what was stated. Linear in the facts in practice. Individuals and properties are named by
+their N-Quads tokens (`b"<iri>"`), whose hash Python keeps; pyoxigraph works a NamedNode's out every time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import copy
+from collections.abc import Iterable
 
 from pyoxigraph import NamedNode
 
 from kg.axioms import And, Axioms, Chain, Hierarchy, Some, text
+from kg.facts import Edge, term, token
 from kg.terms import compress
 
 
 class Model:
-    """The smallest model of axioms and facts: individuals, and one element for each class expression.
+    """The smallest model of axioms and facts: one element for each class expression, and the individuals.
 
     `types[n]` are the numbers of the expressions element n belongs to; `out[n][p]` are its p-successors.
     An expression *p some C* of an element gives it the element of C as successor, and an edge to an element
-    of C gives it that expression; chains and sub-properties add edges, until nothing is new.
+    of C gives it that expression; chains and sub-properties add edges, until nothing is new. The element of
+    an expression has its number. No element of the model changes by what is added later, only what leads to
+    it: there are no inverses.
     """
 
     def __init__(self, hierarchy: Hierarchy, above: list[tuple[int, ...]], explaining: bool = False) -> None:
         self.hierarchy = hierarchy
         self.above = above
-        self.individuals: list[NamedNode] = []
-        self.index: dict[NamedNode, int] = {}
+        self.first = len(hierarchy.expressions)  # element of the first individual
+        self.names: list[bytes] = []
+        self.index: dict[bytes, int] = {}
         self.types: list[set[int]] = []
-        self.out: list[dict[NamedNode, set[int]]] = []
-        self.into: list[dict[NamedNode, set[int]]] = []
-        self.classes: dict[int, int] = {}  # expression -> its element
+        self.out: list[dict[bytes, set[int]]] = []
+        self.into: list[dict[bytes, set[int]]] = []
         self.clashing: set[int] = set()
-        self.why_edge: dict[tuple[int, NamedNode, int], set[str]] = {}  # edge of individuals -> rules
+        self.stated: set[tuple[int, bytes, int]] = set()  # edges of individuals
+        self.why_edge: dict[tuple[int, bytes, int], set[str]] = {}  # edge of individuals -> rules
         self.reasons: dict[tuple[object, ...], tuple[tuple[object, ...], ...]] | None = (
             {} if explaining else None
         )
         self._todo: list[tuple[int, int, bool]] = []
-        self._edges: list[tuple[int, NamedNode, int]] = []
+        self._edges: list[tuple[int, bytes, int]] = []
         self._index_axioms()
+        for _ in hierarchy.expressions:
+            self._new()
+        for n in range(1, hierarchy.classified):
+            self._type(n, n, (), False)
+        self._saturate()
 
     def _index_axioms(self) -> None:
         axioms = self.hierarchy.axioms
         number = self.hierarchy.number
         self.conjunctions: dict[int, list[tuple[int, frozenset[int]]]] = {}
-        self.some: dict[int, dict[NamedNode, int]] = {}  # filler -> property -> expression
-        self.successor: dict[int, tuple[NamedNode, int]] = {}
-        self.wanted: dict[NamedNode, set[int]] = {}  # property -> fillers that matter
+        self.some: dict[int, dict[bytes, int]] = {}  # filler -> property -> expression
+        self.successor: dict[int, tuple[bytes, int]] = {}
+        self.wanted: dict[bytes, set[int]] = {}  # property -> fillers that matter
         for expression, n in number.items():
             if isinstance(expression, And):
                 parts = frozenset(number[part] for part in expression.parts)
                 for part in parts:
                     self.conjunctions.setdefault(part, []).append((n, parts))
-            elif isinstance(expression, Some):
-                filler = number[expression.filler]
-                self.some.setdefault(filler, {})[expression.property] = n
-                self.successor[n] = (expression.property, filler)
-                self.wanted.setdefault(expression.property, set()).add(filler)
-        self.wider: dict[NamedNode, list[tuple[NamedNode, str]]] = {}
-        self.starting: dict[NamedNode, list[Chain]] = {}
-        self.ending: dict[NamedNode, list[Chain]] = {}
+        fillers = {number[e.filler] for e in number if isinstance(e, Some)}
+        for expression, n in number.items():
+            if isinstance(expression, Some):
+                filler, p = number[expression.filler], token(expression.property)
+                self.successor[n] = (p, filler)
+                # What stands only on the right of axioms need not be recognised: nothing follows from it.
+                if n in fillers or n in self.conjunctions or not {0, n}.issuperset(self.above[n]):
+                    self.some.setdefault(filler, {})[p] = n
+                    self.wanted.setdefault(p, set()).add(filler)
+        self.wider: dict[bytes, list[tuple[bytes, str]]] = {}
+        self.starting: dict[bytes, list[tuple[bytes, bytes, str]]] = {}  # first -> second, result, rule
+        self.ending: dict[bytes, list[tuple[bytes, bytes, str]]] = {}  # second -> first, result, rule
         for sub, sup in axioms.subproperties:
-            self.wider.setdefault(sub, []).append((sup, rule_of(sub, sup)))
+            self.wider.setdefault(token(sub), []).append((token(sup), rule_of(sub, sup)))
         for chain in axioms.chains:
-            self.starting.setdefault(chain.first, []).append(chain)
-            self.ending.setdefault(chain.second, []).append(chain)
-        self.chain_rule = {chain: rule_of(chain) for chain in axioms.chains}
+            first, second, result = map(token, (chain.first, chain.second, chain.result))
+            self.starting.setdefault(first, []).append((second, result, rule_of(chain)))
+            self.ending.setdefault(second, []).append((first, result, rule_of(chain)))
 
-    def saturate(
-        self,
-        types: Collection[tuple[NamedNode, NamedNode]],
-        edges: Collection[tuple[NamedNode, NamedNode, NamedNode]],
-    ) -> None:
-        """Fill the model from the facts: (individual, class) and (individual, property, individual)."""
-        number = self.hierarchy.number
-        for s, _ in types:
-            self._individual(s)
-        for s, _, o in edges:
-            self._individual(s)
-            self._individual(o)
-        self.asserted_edges = {(self.index[s], p, self.index[o]) for s, p, o in edges}
-        for name, n in number.items():  # every named class has its element, to read relations off
-            if isinstance(name, NamedNode) and n > 1:
-                self._element(n)
-        for s, c in types:
-            if c in number:
-                self._type(self.index[s], number[c], (), False)
+    def telling(self) -> frozenset[bytes]:
+        """The properties whose edges something may follow from, and those such edges may have.
+
+        An edge of another property passes on a contradiction at most; that is found where it arises.
+        """
+        results = [result for chains in self.starting.values() for _, result, _ in chains]
+        wider = [sup for sups in self.wider.values() for sup, _ in sups]
+        return frozenset({*self.wanted, *self.wider, *wider, *self.starting, *self.ending, *results})
+
+    def copy(self) -> Model:
+        """A model to add to that leaves this one as it is; it explains nothing."""
+        other = copy.copy(self)
+        other.names, other.index = self.names.copy(), self.index.copy()
+        other.types, other.out = self.types.copy(), self.out.copy()  # the sets in them do not change any more
+        other.into = [{p: set(predecessors) for p, predecessors in row.items()} for row in self.into]
+        other.clashing, other.stated, other.why_edge = set(), set(), {}
+        return other
+
+    def add(self, types: Iterable[tuple[bytes, Iterable[int]]], edges: Iterable[Edge]) -> None:
+        """Add individuals, each with the numbers of its classes, and edges between individuals; saturate.
+
+        No individual already there may get a type or an edge that was not stated of it before.
+        """
+        for name, classes in types:
+            n = self._individual(name)
+            for expression in classes:
+                self._type(n, expression, (), False)
         for s, p, o in edges:
-            self._edge(self.index[s], p, self.index[o], (), None)
+            edge = (self._individual(s), p, self._individual(o))
+            self.stated.add(edge)
+            self._edge(*edge, (), None)
+        self._saturate()
+
+    def name(self, n: int) -> bytes:
+        """The name of an individual's element."""
+        return self.names[n - self.first]
+
+    def _saturate(self) -> None:
         while self._todo or self._edges:
             if self._todo:
                 self._spread_type(*self._todo.pop())
             else:
                 self._spread_edge(*self._edges.pop())
 
-    def _individual(self, name: NamedNode) -> None:
+    def _individual(self, name: bytes) -> int:
         if name not in self.index:
-            self.index[name] = len(self.individuals)
-            self.individuals.append(name)
-            self._new()
+            self.index[name] = self._new()
+            self.names.append(name)
+        return self.index[name]
 
     def _new(self) -> int:
         n = len(self.types)
@@ -107,12 +139,6 @@ class Model:
         self.into.append({})
         self._type(n, 0, (), False)
         return n
-
-    def _element(self, expression: int) -> int:
-        if expression not in self.classes:
-            self.classes[expression] = self._new()
-            self._type(self.classes[expression], expression, (), False)
-        return self.classes[expression]
 
     def _type(
         self, n: int, expression: int, because: tuple[tuple[object, ...], ...], witnessed: bool
@@ -124,7 +150,7 @@ class Model:
             self._todo.append((n, expression, witnessed))
 
     def _edge(
-        self, n: int, p: NamedNode, m: int, because: tuple[tuple[object, ...], ...], rule: str | None
+        self, n: int, p: bytes, m: int, because: tuple[tuple[object, ...], ...], rule: str | None
     ) -> None:
         successors = self.out[n].setdefault(p, set())
         if m not in successors:
@@ -133,7 +159,7 @@ class Model:
             if self.reasons is not None:
                 self.reasons[n, p, m] = because
             self._edges.append((n, p, m))
-        if rule is not None and n < len(self.individuals) and m < len(self.individuals):
+        if rule is not None and n >= self.first and m >= self.first:
             self.why_edge.setdefault((n, p, m), set()).add(rule)
 
     def _spread_type(self, n: int, expression: int, witnessed: bool) -> None:
@@ -147,7 +173,7 @@ class Model:
                 self._type(n, whole, tuple((n, part) for part in sorted(parts)), False)
         if expression in self.successor and not witnessed:
             p, filler = self.successor[expression]
-            self._edge(n, p, self._element(filler), here, None)
+            self._edge(n, p, filler, here, None)
         wholes = self.some.get(expression)
         for p, predecessors in self.into[n].items() if wholes or expression == 1 else ():
             if wholes and p in wholes:
@@ -156,10 +182,10 @@ class Model:
             if expression == 1:
                 for k in predecessors:
                     self._type(k, 1, ((k, p, n), (n, 1)), False)
-        if expression == 1 and n < len(self.individuals):
+        if expression == 1 and n >= self.first:
             self.clashing.add(n)
 
-    def _spread_edge(self, n: int, p: NamedNode, m: int) -> None:
+    def _spread_edge(self, n: int, p: bytes, m: int) -> None:
         here = ((n, p, m),)
         theirs = self.types[m]
         for filler in self.wanted.get(p, frozenset()) & theirs:
@@ -168,22 +194,22 @@ class Model:
             self._type(n, 1, (*here, (m, 1)), False)
         for wider, rule in self.wider.get(p, ()):
             self._edge(n, wider, m, here, rule)
-        for chain in self.starting.get(p, ()):
-            for end in tuple(self.out[m].get(chain.second, ())):
-                self._edge(n, chain.result, end, (*here, (m, chain.second, end)), self.chain_rule[chain])
-        for chain in self.ending.get(p, ()):
-            for start in tuple(self.into[n].get(chain.first, ())):
-                self._edge(start, chain.result, m, ((start, chain.first, n), *here), self.chain_rule[chain])
+        for second, result, rule in self.starting.get(p, ()):
+            for end in tuple(self.out[m].get(second, ())):
+                self._edge(n, result, end, (*here, (m, second, end)), rule)
+        for first, result, rule in self.ending.get(p, ()):
+            for start in tuple(self.into[n].get(first, ())):
+                self._edge(start, result, m, ((start, first, n), *here), rule)
 
     # ------------------------------------------------------------ explanation
 
-    def explain_individual(self, name: NamedNode) -> str:
+    def explain_individual(self, name: bytes) -> str:
         """The asserted statements and the classes that make an individual impossible."""
         return self._explain(self.index[name])
 
     def explain_class(self, name: NamedNode) -> str:
         """The axioms that make a class impossible."""
-        return self._explain(self.classes[self.hierarchy.number[name]])
+        return self._explain(self.hierarchy.number[name])
 
     def _explain(self, n: int) -> str:
         assert self.reasons is not None
@@ -211,12 +237,13 @@ class Model:
         return f"It follows from: {'; '.join([*steps][:25])}"
 
     def _is_stated(self, fact: tuple[object, ...]) -> bool:
-        return fact[1] != 0 and isinstance(fact[0], int) and fact[0] < len(self.individuals)
+        return fact[1] != 0 and isinstance(fact[0], int) and fact[0] >= self.first
 
     def _said(self, fact: tuple[object, ...]) -> str:
         if len(fact) == 2:
             return f"{self._name(fact[0])} a {self._said_class(fact[1])}"
-        return f"{self._name(fact[0])} {compress(str(getattr(fact[1], 'value', '')))} {self._name(fact[2])}"
+        assert isinstance(fact[1], bytes)
+        return f"{self._name(fact[0])} {compress(term(fact[1]).value)} {self._name(fact[2])}"
 
     def _said_class(self, expression: object) -> str:
         assert isinstance(expression, int)
@@ -224,7 +251,7 @@ class Model:
 
     def _name(self, n: object) -> str:
         assert isinstance(n, int)
-        return compress(self.individuals[n].value) if n < len(self.individuals) else "some"
+        return compress(term(self.name(n)).value) if n >= self.first else "some"
 
 
 def rule_of(*axiom: Chain | NamedNode) -> str:

@@ -1,33 +1,41 @@
 """What follows from the ontology and the facts, each inference in a graph named after the rule that gave it.
 
-Hides the classifier, the model of individuals, and the store the rules run in. The everyday path: no Java.
+Hides the classifier, the model of individuals, the parts in which facts come (`kg.facts`, which keeps memory
+flat and says why that loses nothing), and the store the rules run in. The everyday path: no Java.
 
 pyelk classifies the axioms; individuals are realised here. pyelk could realise them too, but takes 78 s for
-48,100 individuals (8.5 s for 11,100: it grows faster than their number), this 1.8 s (measured 2026-11-22).
-The two steps lose nothing: without inverses, nominals and ranges, which the reader of axioms sets aside as
-beyond EL, what is above a class never depends on an individual, so individuals need only the hierarchy.
+48,100 individuals, this 1 s (measured 2026-11-22). The two steps lose nothing: without inverses, nominals
+and ranges, which the reader of axioms sets aside as beyond EL, what is above a class never depends on an
+individual, so individuals need only the hierarchy.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
-from pyoxigraph import BlankNode, Literal, NamedNode, Quad, QueryTriples, Store
+from pyoxigraph import BlankNode, Literal, NamedNode, Quad, QueryTriples, RdfFormat, Store, parse
 from rdflib import URIRef
 from rdflib.plugins.sparql import prepareQuery
 
-from kg.axioms import NOTHING, THING, VOCABULARY, Hierarchy, read_axioms
+from kg.axioms import Hierarchy, read_axioms
 from kg.errors import OntologyError
+from kg.facts import CLAIM_WORDS, TYPE, Edge, Parts, Stated, term, token
 from kg.model import Model, rule_texts
 from kg.ontology import Ontology
+from kg.snapshot import line_of
 from kg.terms import OBO, OWL, RDF, RDFS, STROMA, compress, digest, mint
 
 CLAIMS_DERIVED = mint("graph", "claims-derived")
 METADATA = mint("graph", "metadata")
+AT_ONCE = 10_000  # things with edges in one part: about 20 MB
 
 # Relations that textbooks state between classes. Of our own, those that data state between classes join
 # them; `administers` between two classes would answer questions about regimens with a class.
@@ -42,89 +50,83 @@ _TEXTBOOK = (
     OBO("RO_0002305"),  # causally upstream of, negative effect
     OBO("RO_0002411"),  # causally upstream of
 )
-_UPPER = (OBO("BFO_").value, OBO("COB_").value)
-_CLAIM_WORDS = frozenset(
-    {
-        STROMA.asserts,
-        STROMA.modality,
-        STROMA.polarity,
-        STROMA.propositionSubject,
-        STROMA.propositionPredicate,
-        STROMA.propositionObject,
-    }
-)
+_UPPER = tuple(token(name)[:-1] for name in (OBO("BFO_"), OBO("COB_")))
+_OURS = token(STROMA(""))[:-1]
 
 
 @dataclass(frozen=True)
 class Inferences:
-    """What the build adds: inferred quads, derived axioms and their description, in a fixed order."""
+    """What the build adds, told in numbers; the quads are in the file given to `infer`."""
 
-    quads: tuple[Quad, ...]
     counts: Mapping[str, int]  # rule -> quads in its graph
+    graphs: Mapping[str, int]  # IRI of a graph -> quads added to it
     seconds: Mapping[str, float]  # step -> wall clock
     beyond_el: tuple[str, ...]  # axioms only the referee (HermiT) reads
 
 
-def infer(ontology: Ontology, quads: Iterable[Quad], rules: Path) -> Inferences:
-    """Everything entailed and not asserted: subclasses, types, class relations, edges, and rules' results.
+def infer(
+    ontology: Ontology, quads: Iterable[Quad | bytes], rules: Path, target: Path, *, at_once: int = AT_ONCE
+) -> Inferences:
+    """Write everything entailed and not asserted: subclasses, types, class relations, edges, rules' results;
+    with them the axioms that claims give, and the description of the graphs.
 
-    `quads` are all sources' quads, read once; `rules` a folder of CONSTRUCT rules `<name>.rq`, run after the
-    reasoner, in the order of their names, each seeing the results of those before it. Raises OntologyError
-    for an unsatisfiable class or an inconsistent individual, with the statements it follows from.
+    `quads` are all sources' quads or their lines, read once; `rules` a folder of CONSTRUCT rules `<name>.rq`,
+    run after the reasoner, in the order of their names, each seeing the results of those before it. What
+    rules read is held in memory. `target` becomes an N-Quads file; `at_once` is how many things are reasoned
+    over at a time, and changes nothing but the order of lines. Raises OntologyError for an unsatisfiable
+    class or an inconsistent individual, with the statements it follows from.
     """
     clock = _Clock()
     constructs = [_Rule.read(path) for path in sorted(rules.glob("*.rq"))]
-    data = _Data(ontology, constructs)
-    for quad in quads:
-        data.take(quad)
-    derived = claims_derived(ontology, data.claims)
-    data.class_relations |= {q.object for q in derived if q.predicate == OWL.onProperty}
-    clock.lap("read")
+    with (
+        tempfile.TemporaryDirectory(dir=target.parent, prefix="reasoning-") as name,
+        target.open("wb") as file,
+    ):
+        folder = Path(name)
+        stated = Stated(ontology, _read_by(constructs), folder)
+        stated.read(quads)
+        derived = claims_derived(ontology, stated.claims_about_classes())
+        stated.class_relations |= {
+            token(q.object)
+            for q in derived
+            if q.predicate == OWL.onProperty and isinstance(q.object, NamedNode)
+        }
+        clock.lap("read")
 
-    hierarchy = Hierarchy(read_axioms([*ontology.quads, *data.axioms, *derived]))
-    unsatisfiable = hierarchy.classify()
-    clock.lap("classify")
-    if unsatisfiable:
-        model = Model(hierarchy, hierarchy.told(), explaining=True)
-        model.saturate((), ())
-        raise OntologyError(
-            f"{len(unsatisfiable)} class(es) can have no instance: {_listed(unsatisfiable)}. "
-            f"{model.explain_class(unsatisfiable[0])}. Correct one of these axioms in ontology/modules/"
-        )
+        hierarchy = Hierarchy(read_axioms([*ontology.quads, *stated.axioms, *derived]))
+        unsatisfiable = hierarchy.classify()
+        clock.lap("classify")
+        if unsatisfiable:
+            explained = Model(hierarchy, hierarchy.told(), explaining=True)
+            raise OntologyError(
+                f"{len(unsatisfiable)} class(es) can have no instance: {_listed(unsatisfiable)}. "
+                f"{explained.explain_class(unsatisfiable[0])}. "
+                "Correct one of these axioms in ontology/modules/"
+            )
 
-    model = Model(hierarchy, hierarchy.above)
-    model.saturate(data.types, data.edges)
-    clock.lap("realise")
-    if model.clashing:
-        explained = Model(hierarchy, hierarchy.told(), explaining=True)
-        explained.saturate(data.types, data.edges)
-        named = [model.individuals[n] for n in sorted(model.clashing)]
-        raise OntologyError(
-            f"{len(named)} thing(s) contradict the ontology: {_listed(named)}. "
-            f"{explained.explain_individual(named[0])}. Correct the source's statement, or the axiom"
-        )
+        found = _Found(file)
+        classes = _Classes(hierarchy)
+        model = Model(hierarchy, hierarchy.above)
+        _about_classes(model, classes, stated, found)
+        _about_individuals(model, classes, stated, found, folder, at_once)
+        clock.lap("realise")
+        for rule, triple in _construct(constructs, stated, found, derived):
+            found.add(rule, *triple)
+        clock.lap("rules")
+        added = [*derived, *_describe(found.counts, hierarchy, constructs)]
+        file.writelines(map(line_of, added))
+    graphs = Counter(quad.graph_name.value for quad in added if isinstance(quad.graph_name, NamedNode))
+    graphs.update({mint("graph", "inferred", rule).value: count for rule, count in found.counts.items()})
+    counts = dict(sorted(found.counts.items()))
+    return Inferences(counts, graphs, clock.laps, hierarchy.axioms.beyond_el)
 
-    found: dict[Quad, str] = {}  # inferred quad -> rule
-    descriptions: dict[str, tuple[str, str]] = {}
-    for name, label, axiom, triple in _results(model, hierarchy, data):
-        found[Quad(*triple, mint("graph", "inferred", name))] = name
-        descriptions[name] = (label, axiom)
-    clock.lap("write")
-    for name, label, axiom, triple in _construct(constructs, [*data.for_rules, *found, *derived]):
-        found[Quad(*triple, mint("graph", "inferred", name))] = name
-        descriptions[name] = (label, axiom)
-    clock.lap("rules")
 
-    ordered = [
-        quad for quad, _ in sorted(found.items(), key=lambda pair: (pair[1], *map(str, pair[0].triple)))
-    ]
-    clock.lap("sort")
-    return Inferences(
-        (*ordered, *derived, *_describe(descriptions)),
-        dict(sorted(Counter(found.values()).items())),
-        clock.laps,
-        hierarchy.axioms.beyond_el,
-    )
+def inferred_quads(ontology: Ontology, quads: Iterable[Quad | bytes], rules: Path) -> list[Quad]:
+    """What `infer` writes, in memory and sorted: for the ontology alone, or with few quads."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "inferred.nq"
+        infer(ontology, quads, rules, file)
+        return sorted(parse(path=file), key=str)
 
 
 def claims_derived(ontology: Ontology, quads: Iterable[Quad]) -> tuple[Quad, ...]:
@@ -138,7 +140,7 @@ def claims_derived(ontology: Ontology, quads: Iterable[Quad]) -> tuple[Quad, ...
     claims: dict[NamedNode, list[NamedNode]] = {}
     says: dict[NamedNode, dict[NamedNode, NamedNode]] = {}
     for q in quads:
-        if q.predicate not in _CLAIM_WORDS or not isinstance(q.subject, NamedNode):
+        if q.predicate not in CLAIM_WORDS or not isinstance(q.subject, NamedNode):
             continue
         if not isinstance(q.object, NamedNode):
             continue
@@ -192,126 +194,159 @@ class _Clock:
         self.laps[step], self._last = now - self._last, now
 
 
-class _Data:
-    """What reasoning keeps of the quads: facts, class edges, claims, axioms, and the rules' matter."""
-
-    def __init__(self, ontology: Ontology, rules: Iterable[_Rule]) -> None:
-        self.ontology = ontology
-        self.types: dict[tuple[NamedNode, NamedNode], None] = {}
-        self.edges: dict[tuple[NamedNode, NamedNode, NamedNode], None] = {}
-        self.class_edges: set[tuple[NamedNode, NamedNode, NamedNode]] = set()
-        self.class_relations: set[object] = set()  # properties that data state between classes
-        self.claims: list[Quad] = []
-        self.axioms: list[Quad] = []
-        self.for_rules: list[Quad] = []
-        predicates = [rule.predicates for rule in rules]
-        self._everything = None in predicates
-        self._wanted = frozenset(p for some in predicates if some is not None for p in some)
-        for q in ontology.quads:  # exemplars and vocabulary individuals are facts too
-            self.take(q, definition=True)
-
-    def take(self, q: Quad, definition: bool = False) -> None:
-        s, p, o = q.subject, q.predicate, q.object
-        if self._everything or p in self._wanted:
-            self.for_rules.append(q)
-        if p in _CLAIM_WORDS:
-            self.claims.append(q)
-        if not isinstance(s, NamedNode) or not isinstance(o, NamedNode):
-            if p in VOCABULARY and not definition:
-                self.axioms.append(q)
-            return
-        if self.ontology.is_fact(q):
-            if p == RDF.type:
-                self.types[s, o] = None
-            else:
-                self.edges[s, p, o] = None
-        elif p in VOCABULARY:
-            if not definition:
-                self.axioms.append(q)
-            if p == RDFS.subClassOf:
-                self.class_edges.add((s, p, o))
-        elif p in self.ontology.object_properties:
-            self.class_edges.add((s, p, o))
-            self.class_relations.add(p)
-
-
 # ---------------------------------------------------------------- results
 
-_Triple = tuple[NamedNode, NamedNode, NamedNode | Literal]
-_Result = tuple[str, str, str, _Triple]  # rule, label, axiom, triple
-_SUBCLASS = (
-    "Subclasses the EL reasoner found",
-    "OWL 2 EL classification of graph:ontology and graph:claims-derived",
-)
-_TYPE = ("Types the EL reasoner found", "OWL 2 EL realisation of the individuals")
-_RELATION = ("Relations between classes", "an entailed axiom: every X ... some Y")
+_SUBCLASS = token(RDFS.subClassOf)
+_TEXTS = {
+    "subclass": (
+        "Subclasses the EL reasoner found",
+        "OWL 2 EL classification of graph:ontology and graph:claims-derived",
+    ),
+    "type": ("Types the EL reasoner found", "OWL 2 EL realisation of the individuals"),
+    "relation": ("Relations between classes", "an entailed axiom: every X ... some Y"),
+}
+_Types = list[tuple[bytes, list[int]]]  # individual, numbers of its stated classes
 
 
-def _results(model: Model, hierarchy: Hierarchy, data: _Data) -> Iterator[_Result]:
-    named = {
-        n: e
-        for n, e in enumerate(hierarchy.expressions)
-        if isinstance(e, NamedNode) and e not in (THING, NOTHING)
-    }
+class _Found:
+    """Inferred quads on their way into a file, counted."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._file = file
+
+    def add(self, rule: str, s: bytes, p: bytes, o: bytes) -> None:
+        """One more; no triple may come twice for a rule."""
+        self.counts[rule] += 1
+        self._file.write(b"%s %s %s %s .\n" % (s, p, o, _graph(rule)))
+
+    def lines(self) -> Iterator[bytes]:
+        """What was written so far."""
+        self._file.flush()
+        with open(self._file.name, "rb") as file:
+            yield from file
+
+
+@cache
+def _graph(rule: str) -> bytes:
+    return token(mint("graph", "inferred", rule))
+
+
+class _Classes:
+    """The named classes of a hierarchy by number, without owl:Thing and owl:Nothing; and back."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self.number = {token(e): n for e, n in hierarchy.number.items() if isinstance(e, NamedNode)}
+        self.named = {n: name for name, n in self.number.items() if n > 1}
+
+    def numbers(self, names: Iterable[bytes]) -> list[int]:
+        """The numbers of those that the hierarchy knows."""
+        return [self.number[name] for name in names if name in self.number]
+
+    def new(self, numbers: Iterable[int], stated: frozenset[bytes]) -> list[bytes]:
+        """The names of those that are not stated."""
+        return sorted(self.named[n] for n in numbers if n in self.named and self.named[n] not in stated)
+
+
+def _about_classes(model: Model, classes: _Classes, stated: Stated, found: _Found) -> None:
+    """What is above each class, and what relates it to others."""
+    hierarchy, named = model.hierarchy, classes.named
+    already = stated.edges_of(classes.number)
+    relations, worth_naming = _class_relations(stated, hierarchy), _worth_naming(classes, hierarchy)
     for n, lower in named.items():
         for m in hierarchy.above[n]:
-            if m != n and m in named and (lower, RDFS.subClassOf, named[m]) not in data.class_edges:
-                yield ("subclass", *_SUBCLASS, (lower, RDFS.subClassOf, named[m]))
-    for n, individual in enumerate(model.individuals):
-        for m in sorted(model.types[n]):
-            if m in named and (individual, named[m]) not in data.types:
-                yield ("type", *_TYPE, (individual, RDF.type, named[m]))
-    relations, telling = _class_relations(data, hierarchy), _telling(named, hierarchy)
-    for n, lower in named.items():
-        for p, successors in model.out[model.classes[n]].items():
+            if m != n and m in named and (lower, _SUBCLASS, named[m]) not in already:
+                found.add("subclass", lower, _SUBCLASS, named[m])
+        for p, successors in model.out[n].items():
             if p in relations:
-                fillers = {m for successor in successors for m in model.types[successor]} & telling.keys()
+                fillers = {m for successor in successors for m in model.types[successor]} & worth_naming
                 for m in sorted(fillers):
-                    if (lower, p, named[m]) not in data.class_edges:
-                        yield ("relation", *_RELATION, (lower, p, named[m]))
-    texts = rule_texts(hierarchy.axioms)
-    for edge in model.why_edge.keys() - model.asserted_edges:
-        n, p, m = edge
-        for rule in model.why_edge[edge]:
-            yield (rule, *texts[rule], (model.individuals[n], p, model.individuals[m]))
+                    if (lower, p, named[m]) not in already:
+                        found.add("relation", lower, p, named[m])
 
 
-def _class_relations(data: _Data, hierarchy: Hierarchy) -> set[object]:
+def _class_relations(stated: Stated, hierarchy: Hierarchy) -> set[bytes]:
     """The properties whose edges between classes are read off: textbook ones, stated ones, and wider ones."""
-    found = {*_TEXTBOOK, *data.class_relations}
+    found = {*map(token, _TEXTBOOK), *stated.class_relations}
     todo = list(found)
     while todo:
         p = todo.pop()
-        wider = {sup for sub, sup in hierarchy.axioms.subproperties if sub == p} - found
+        wider = {token(sup) for sub, sup in hierarchy.axioms.subproperties if token(sub) == p} - found
         found |= wider
         todo += wider
     return found
 
 
-def _telling(named: Mapping[int, NamedNode], hierarchy: Hierarchy) -> dict[int, NamedNode]:
+def _worth_naming(classes: _Classes, hierarchy: Hierarchy) -> set[int]:
     """The classes worth naming as the other end of a relation: "promotes some biological process" is true and
     says nothing, so upper ontologies and the roots public ontologies hang below them are left out."""
-    upper = {n for n, name in named.items() if name.value.startswith(_UPPER)}
-    ours = STROMA("").value
+    upper = {n for n, name in classes.named.items() if name.startswith(_UPPER)}
     return {
-        n: name
-        for n, name in named.items()
+        n
+        for n, name in classes.named.items()
         if n not in upper
         and (
-            name.value.startswith(ours)
-            or any(m in named and m not in upper and m != n for m in hierarchy.above[n])
+            name.startswith(_OURS)
+            or any(m in classes.named and m not in upper and m != n for m in hierarchy.above[n])
         )
     }
 
 
-def _listed(names: list[NamedNode]) -> str:
-    shown = ", ".join(compress(name.value) for name in names[:10])
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+def _about_individuals(
+    base: Model, classes: _Classes, stated: Stated, found: _Found, folder: Path, at_once: int
+) -> None:
+    """What each individual is, and leads to; OntologyError for the first ones seen that cannot be."""
+    own, own_edges = stated.own()
+    own_types = [(name, classes.numbers(types)) for name, types in own.items()]
+
+    def conclude(
+        model: Model, known: Mapping[bytes, frozenset[bytes]], types: _Types, edges: list[Edge]
+    ) -> None:
+        """Add facts to a model; write what follows of the things whose types are `known`."""
+        model.add(types, edges)
+        if model.clashing:
+            explained = Model(model.hierarchy, model.hierarchy.told(), explaining=True)
+            explained.add([*own_types, *types], [*own_edges, *edges])
+            names = sorted(model.name(n) for n in model.clashing)
+            raise OntologyError(
+                f"{len(names)} thing(s) or more contradict the ontology: {_listed(map(term, names))}. "
+                f"{explained.explain_individual(names[0])}. Correct the source's statement, or the axiom"
+            )
+        for name, already in known.items():
+            for class_ in classes.new(model.types[model.index[name]], already):
+                found.add("type", name, TYPE, class_)
+        for edge in model.why_edge.keys() - model.stated:
+            n, p, m = edge
+            for rule in model.why_edge[edge]:
+                found.add(rule, model.name(n), p, model.name(m))
+
+    conclude(base, own, own_types, own_edges)
+    parts = Parts(stated.facts(base.telling()), folder, at_once)
+    numbers = [classes.numbers(profile) for profile in parts.profiles]
+    new: dict[int, list[bytes]] = {}  # profile -> what a thing without edges is besides
+    for name, profile in parts.alone():
+        if profile not in new:
+            model = base.copy()
+            conclude(model, {}, [(name, numbers[profile])], [])
+            new[profile] = classes.new(model.types[model.index[name]], parts.profiles[profile])
+        for class_ in new[profile]:
+            found.add("type", name, TYPE, class_)
+    for part in parts:
+        known = {name: parts.profiles[profile] for name, profile in part.things.items()}
+        met = chain(part.things.items(), part.ends.items())
+        conclude(base.copy(), known, [(name, numbers[profile]) for name, profile in met], part.edges)
 
 
-def _describe(descriptions: Mapping[str, tuple[str, str]]) -> Iterator[Quad]:
-    for name, (label, axiom) in sorted(descriptions.items()):
-        graph = mint("graph", "inferred", name)
+def _listed(names: Iterable[NamedNode]) -> str:
+    curies = [compress(name.value) for name in names]
+    return f"{', '.join(curies[:10])} and {len(curies) - 10} more" if curies[10:] else ", ".join(curies)
+
+
+def _describe(found: Iterable[str], hierarchy: Hierarchy, rules: Iterable[_Rule]) -> Iterator[Quad]:
+    texts = _TEXTS | rule_texts(hierarchy.axioms)
+    texts |= {rule.path.stem: (rule.summary, f"ontology/rules/{rule.path.name}") for rule in rules}
+    for name in sorted(found):
+        graph, (label, axiom) = mint("graph", "inferred", name), texts[name]
         yield Quad(graph, RDF.type, STROMA.InferenceRule, METADATA)
         yield Quad(graph, RDFS.label, Literal(label, language="en"), METADATA)
         yield Quad(graph, STROMA.fromAxiom, Literal(axiom), METADATA)
@@ -366,12 +401,25 @@ def _triples(algebra: object) -> Iterator[tuple[object, ...]]:
             yield from _triples(part)
 
 
-def _construct(rules: list[_Rule], quads: list[Quad]) -> Iterator[_Result]:
-    """What the rules add to some quads, rule after rule."""
+def _read_by(rules: Iterable[_Rule]) -> frozenset[NamedNode] | None:
+    """The predicates that some rules read or write, None when they may be any."""
+    found: set[NamedNode] = set()
+    for rule in rules:
+        if rule.predicates is None:
+            return None
+        found |= rule.predicates
+    return frozenset(found)
+
+
+def _construct(
+    rules: list[_Rule], stated: Stated, found: _Found, derived: Iterable[Quad]
+) -> Iterator[tuple[str, Edge]]:
+    """What the rules add to what is stated, found and derived, rule after rule."""
     if not rules:
         return
     store = Store()
-    store.bulk_extend(quads)
+    store.bulk_load(path=stated.for_rules(found.lines()), format=RdfFormat.N_QUADS)
+    store.bulk_extend(derived)
     for rule in rules:
         fresh: list[Quad] = []
         try:
@@ -385,5 +433,5 @@ def _construct(rules: list[_Rule], quads: list[Quad]) -> Iterator[_Result]:
                 raise OntologyError(f"{rule.path.name}: makes a blank node; every node of ours has an IRI")
             if next(store.quads_for_pattern(s, p, o, None), None) is None:
                 fresh.append(Quad(s, p, o, CLAIMS_DERIVED))
-                yield (rule.path.stem, rule.summary, f"ontology/rules/{rule.path.name}", (s, p, o))
+                yield rule.path.stem, (str(s).encode(), token(p), str(o).encode())
         store.extend(fresh)

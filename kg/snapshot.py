@@ -206,7 +206,7 @@ def _write_sorted(quads: Iterable[Quad | bytes], target: Path, work: Path) -> tu
     with target.open("wb") as raw:
         # No name and no time in the header: the same lines give the same bytes.
         with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
-            for line in _sorted_unique(quads, work):
+            for line in sorted_unique(quads, work):
                 digest.update(line)
                 by_graph[line.rsplit(b" ", 2)[1]] += 1
                 packed.write(line)
@@ -219,14 +219,18 @@ def sort_quads(quads: Iterable[Quad], target: Path) -> int:
     """Write the sorted unique lines of quads to a file, in flat memory; return how many there are."""
     count = 0
     with target.open("wb") as file:
-        for line in _sorted_unique(quads, target.parent):
+        for line in sorted_unique(quads, target.parent):
             file.write(line)
             count += 1
     return count
 
 
-def _sorted_unique(quads: Iterable[Quad | bytes], work: Path) -> Iterator[bytes]:
-    """Canonical lines, sorted, each once; sorted runs that do not fit in memory stand in `work` meanwhile."""
+def sorted_unique(quads: Iterable[Quad | bytes], work: Path, at_once: int | None = None) -> Iterator[bytes]:
+    """Canonical lines, sorted, each once, in flat memory: runs of `at_once` lines stand in `work` meanwhile.
+
+    Lines may be of anything; each ends with a newline.
+    """
+    at_once = at_once or _RUN_LINES
     with ExitStack() as stack:
         runs: list[Iterable[bytes]] = []
         lines: set[bytes] = set()
@@ -236,7 +240,7 @@ def _sorted_unique(quads: Iterable[Quad | bytes], work: Path) -> Iterator[bytes]
                     raise ValueError(f"a snapshot keeps every quad in a named graph; this has none: {quad}")
                 quad = line_of(quad)
             lines.add(quad)
-            if len(lines) >= _RUN_LINES:
+            if len(lines) >= at_once:
                 run = stack.enter_context(tempfile.TemporaryFile(dir=work))
                 run.writelines(sorted(lines))
                 run.seek(0)
