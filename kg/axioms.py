@@ -117,6 +117,16 @@ def read_axioms(quads: Iterable[Quad]) -> Axioms:
     return reader.axioms()
 
 
+def read_each(quads: Iterable[Quad]) -> Iterator[tuple[Quad, Axioms]]:
+    """Each head triple with the axioms it states by itself: for those who ask where an axiom is written."""
+    reader = _Reader(quads)
+    for head in reader.heads:
+        each = _Reader(())
+        each.heads, each.about, each.object_properties = [head], reader.about, reader.object_properties
+        each.read()
+        yield head, each.axioms()
+
+
 class _Reader:
     """Reads axioms from their head triples; follows blank nodes into the expressions they stand for."""
 

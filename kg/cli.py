@@ -310,6 +310,39 @@ def _cell(term: Mapping[str, str] | None) -> str:
     return compress(term["value"]) if term["type"] == "uri" else term["value"]
 
 
+# --------------------------------------------------------------------------------------------- why
+
+
+@_verb(
+    "Say why a statement is in the graph.",
+    "kg why product:prednisone a stroma:CautionedCoMedication",
+    "kg why stroma:WhartonJellyMSCProduct rdfs:subClassOf stroma:UCMSCProduct --format turtle",
+)
+def why(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="A CURIE or an IRI.")],
+    predicate: Annotated[str, typer.Argument(metavar="PREDICATE", help="A CURIE or an IRI; a is rdf:type.")],
+    object: Annotated[str, typer.Argument(metavar="OBJECT", help="A CURIE or an IRI, no literal.")],
+    format: Annotated[str, typer.Option(help="text, json, turtle or ntriples.")] = "text",
+    limit: Annotated[int, typer.Option(help="How many minimal justifications at most; up to 20.")] = 3,
+    snapshot: Annotated[
+        Path | None, typer.Option(help="A snapshot's folder. Default: the published graph.")
+    ] = None,
+) -> None:
+    """Say who states a statement, or from which axioms and stated facts it follows, each with its source."""
+    from kg.explanation import FORMATS, rendered
+    from kg.snapshot import load_store, open_snapshot
+    from kg.why import explain, statement
+
+    if format not in FORMATS:
+        raise UsageError(f"--format {format}: there is no such format; there are: {', '.join(FORMATS)}")
+    settings = _settings()
+    triple = statement(subject, predicate, object)
+    chosen = _current(settings) if snapshot is None else open_snapshot(snapshot)
+    ontology = settings.root / "ontology"
+    explanation = explain(load_store(chosen), ontology, *triple, limit=limit, version=chosen.version)
+    sys.stdout.buffer.write(rendered(explanation, format))
+
+
 # ------------------------------------------------------------------------------------------- serve
 
 
@@ -409,6 +442,62 @@ def diagrams() -> None:
         print(file)
 
 
+ontology_app = typer.Typer(
+    help="Release the ontology, and say what changed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(ontology_app, name="ontology", short_help="Release the ontology, say what changed.")
+
+
+@ontology_app.command(
+    "release",
+    short_help="Write the files of a release.",
+    epilog="\b\nExamples:\n  kg ontology release --to release/2026-11-22\n"
+    "  kg ontology release --to release/2026-12-01 --version 2026-12-01 --previous release/2026-11-22",
+)
+def ontology_release(
+    to: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
+    version: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Default: the date in ontology/stroma.ttl.")
+    ] = None,
+    previous: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The release before, to say what changed.")
+    ] = None,
+) -> None:
+    """Write the ontology as OWL, OBO, JSON-LD context, SHACL and SSSOM, with what changed since DIR.
+
+    The same source and version give the same bytes. Prints where it is and what changed.
+    """
+    from kg.release import release as run
+
+    changes = run(_settings().root / "ontology", to, version=version, previous=previous)
+    print(f"{to}\n\n{changes.text}", end="")
+
+
+@ontology_app.command(
+    "diff",
+    short_help="Say what changed between two versions.",
+    epilog="\b\nExamples:\n  kg ontology diff release/2026-11-22 ontology\n"
+    "  kg ontology diff release/2026-11-22 release/2026-12-01",
+)
+def ontology_diff(
+    old: Annotated[Path, typer.Argument(help="A release, a released Turtle file, or the modules' folder.")],
+    new: Annotated[Path, typer.Argument(help="The same, later.")],
+) -> None:
+    """Say in words, as Markdown, what changed from OLD to NEW; fails where a name vanished."""
+    from kg.release import diff as run
+
+    changes = run(old, new)
+    print(changes.text, end="")
+    if changes.vanished:
+        raise BuildError(
+            f"{', '.join(changes.vanished)}: gone without deprecation. A released name stays: put the term back "
+            "with owl:deprecated true and obo:IAO_0100001, the term to use instead"
+        )
+
+
 @_verb("Check the claims against the documents.", "kg verify --documents ../shared/seeds")
 def verify(
     documents: Annotated[Path, typer.Option(help="The folder that holds the documents.")],
@@ -426,6 +515,25 @@ def verify(
             f"{len(problems)} documents or claims are not as they were read; see above", source="literature"
         )
     print("every document and every claim's span is as it was read")
+
+
+@_verb("Check the mappings to other vocabularies.", "kg mappings", "kg mappings --against ../shared")
+def mappings(
+    against: Annotated[
+        Path | None, typer.Option(help="A folder that holds the vocabularies' files, at any depth.")
+    ] = None,
+) -> None:
+    """Check the mappings to other vocabularies: form, labels, exactness; and each object in the files we hold."""
+    from loaders.mappings.review import review
+
+    if against is not None and not against.is_dir():
+        raise UsageError(f"{against}: there is no such folder; give the one that holds the vocabularies")
+    problems = review(against)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise SourceError(f"{len(problems)} mappings are not right; see above", source="mappings")
+    print("every mapping is sound" + ("" if against is None else " and every object as its vocabulary has it"))
 
 
 @_verb("Say what is published.", "kg info", "kg info --json")

@@ -52,6 +52,7 @@ KINDS = frozenset(
     {
         "activity",
         "arm",
+        "axiom",
         "claim",
         "collection",
         "comparison",
@@ -60,9 +61,11 @@ KINDS = frozenset(
         "event",
         "graph",
         "group",
+        "inference",
     }
     | {
         "location",
+        "mapping",
         "observation",
         "organization",
         "outcome",
