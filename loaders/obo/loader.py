@@ -2,6 +2,10 @@
 
 Hides the syntaxes (`formats.py`) and how long chains of parents are shortened: a term's parents here are
 its nearest ancestors that are wanted too. What is wanted stands in `ontology/imports/*.txt`.
+
+Where a term stands, and whether it is obsolete, is for its own ontology to say (`cl-….obo` for CL). Files
+hold copies of other ontologies' terms as they were once: OSCI of 2018 puts every cell below cellular
+component. Of a copy, label, synonyms and definition are taken.
 """
 
 from __future__ import annotations
@@ -36,6 +40,15 @@ _KINDS = {
     "individual": (OWL.NamedIndividual, RDF.type),
 }
 _WANTED = re.compile(r"(?P<curie>\S+:\S+)\s+# (?P<label>.+) \[(?P<seen>.+)\]")
+
+
+# What only a term's own ontology is asked.
+_PLACE = ("is_a", "part_of", "is_obsolete", "replaced_by")
+
+
+def is_own(name: str, file: str) -> bool:
+    """Whether a file is of the ontology that a term (CURIE) belongs to: `cl-basic_2022-12-15.obo` for CL."""
+    return re.split(r"[^a-z]", file.lower(), maxsplit=1)[0] == name.partition(":")[0].lower()
 
 
 @lru_cache(maxsize=1)
@@ -75,7 +88,7 @@ def _terms(path: Path, source: str) -> Iterator[Record]:
     ontology = formats.read(path, wanted().keys(), source)
     for term, line in ontology.terms:
         name = term["id"]
-        own = path.name.lower().startswith(name.partition(":")[0].lower())
+        own = is_own(name, path.name)
         described = any(term.get(key) for key in ("name", "def", "synonym"))
         if "kind" not in term or not (described or own):
             continue  # a mention: other ontologies' files hold bare ids, sometimes with a parent
@@ -87,6 +100,8 @@ def _terms(path: Path, source: str) -> Iterator[Record]:
             )  # fmt: skip
         for relation in ("is_a", "part_of"):
             term[relation] = sorted(_nearest(term.get(relation, []), ontology.parents) - {name})
+        if not own:
+            term["copied"] = {key: term.pop(key) for key in _PLACE if key in term}
         yield Record(source, f"{name} of {path.name}", term, file=path.name, line=line)
 
 
