@@ -55,7 +55,7 @@ app = typer.Typer(
 
 ontology_app = typer.Typer(
     name="ontology",
-    help="Write the ontology for people and for other programs.",
+    help="Release the ontology, say what changed, write it for readers.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -376,6 +376,7 @@ def _serve(snapshot: Snapshot, settings: Settings) -> None:
     from kg.canned import Catalogue
     from kg.web import app as web
     from kg.web import queries
+    from kg.web import why as explanations
 
     catalogue = Catalogue.read(settings.root / "queries")
 
@@ -388,8 +389,8 @@ def _serve(snapshot: Snapshot, settings: Settings) -> None:
         )
         print("Stop it with Ctrl-C.", flush=True)
 
-    questions = [lambda engine, settings: queries.router(catalogue, engine, settings)]
-    web.run(snapshot, settings, routers=questions, on_ready=ready)
+    routers = [lambda engine, settings: queries.router(catalogue, engine, settings), explanations.router]
+    web.run(snapshot, settings, routers=routers, on_ready=ready)
 
 
 # ------------------------------------------------------------------------------ check, verify, info
@@ -442,22 +443,13 @@ def diagrams() -> None:
         print(file)
 
 
-ontology_app = typer.Typer(
-    help="Release the ontology, and say what changed.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+@_verb(
+    "Write the files of a release.",
+    "kg ontology release --to release/2026-11-22",
+    "kg ontology release --to release/2026-12-01 --version 2026-12-01 --previous release/2026-11-22",
+    of=ontology_app,
 )
-app.add_typer(ontology_app, name="ontology", short_help="Release the ontology, say what changed.")
-
-
-@ontology_app.command(
-    "release",
-    short_help="Write the files of a release.",
-    epilog="\b\nExamples:\n  kg ontology release --to release/2026-11-22\n"
-    "  kg ontology release --to release/2026-12-01 --version 2026-12-01 --previous release/2026-11-22",
-)
-def ontology_release(
+def release(
     to: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
     version: Annotated[
         str | None, typer.Option(metavar="DATE", help="Default: the date in ontology/stroma.ttl.")
@@ -476,13 +468,13 @@ def ontology_release(
     print(f"{to}\n\n{changes.text}", end="")
 
 
-@ontology_app.command(
-    "diff",
-    short_help="Say what changed between two versions.",
-    epilog="\b\nExamples:\n  kg ontology diff release/2026-11-22 ontology\n"
-    "  kg ontology diff release/2026-11-22 release/2026-12-01",
+@_verb(
+    "Say what changed between two versions.",
+    "kg ontology diff release/2026-11-22 ontology",
+    "kg ontology diff release/2026-11-22 release/2026-12-01",
+    of=ontology_app,
 )
-def ontology_diff(
+def diff(
     old: Annotated[Path, typer.Argument(help="A release, a released Turtle file, or the modules' folder.")],
     new: Annotated[Path, typer.Argument(help="The same, later.")],
 ) -> None:
@@ -493,8 +485,8 @@ def ontology_diff(
     print(changes.text, end="")
     if changes.vanished:
         raise BuildError(
-            f"{', '.join(changes.vanished)}: gone without deprecation. A released name stays: put the term back "
-            "with owl:deprecated true and obo:IAO_0100001, the term to use instead"
+            f"{', '.join(changes.vanished)}: gone without deprecation. A released name stays: put the term "
+            "back with owl:deprecated true and obo:IAO_0100001, the term to use instead"
         )
 
 
@@ -523,7 +515,7 @@ def mappings(
         Path | None, typer.Option(help="A folder that holds the vocabularies' files, at any depth.")
     ] = None,
 ) -> None:
-    """Check the mappings to other vocabularies: form, labels, exactness; and each object in the files we hold."""
+    """Check the mappings: form, labels, exactness; with a folder, each object in it too."""
     from loaders.mappings.review import review
 
     if against is not None and not against.is_dir():
@@ -533,7 +525,7 @@ def mappings(
         print(problem)
     if problems:
         raise SourceError(f"{len(problems)} mappings are not right; see above", source="mappings")
-    print("every mapping is sound" + ("" if against is None else " and every object as its vocabulary has it"))
+    print("every mapping is sound" if against is None else "every mapping is as its vocabulary has it")
 
 
 @_verb("Say what is published.", "kg info", "kg info --json")
