@@ -1,7 +1,7 @@
-"""What `kg check` looks at: the ontology's syntax, annotations and consistency, and the published graph.
+"""What `kg check` looks at: the ontology's syntax, coverage, checks and consistency, and the published graph.
 
-Hides which annotations a term must have and which graphs hold what sources state. Each check gives a Finding;
-one that fails does not stop the others.
+Hides what is run on what, and which graphs hold what sources state. Each gives a Finding; one that fails does
+not stop the others.
 """
 
 from __future__ import annotations
@@ -11,22 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyoxigraph import Store
+
+from kg import checks, reasoning, referees, validation
 from kg import ontology as ontologies
-from kg import reasoning, validation
-from kg.errors import OntologyError
+from kg.errors import OntologyError, StromaError
 from kg.ontology import Ontology
 from kg.snapshot import Snapshot, read_lines
-from kg.terms import BASE, OBO, RDFS, SKOS, STROMA, compress
+from kg.terms import BASE, compress, expand
 
-# What every term of ours carries; a language of None accepts any. Languages as the parser writes them.
-REQUIRED = {
-    "rdfs:label": (RDFS.label, None),
-    "label in English": (SKOS.prefLabel, "en"),
-    "label in simplified Chinese": (SKOS.prefLabel, "zh-hans"),
-    "label in traditional Chinese": (SKOS.prefLabel, "zh-hant"),
-    "definition": (OBO("IAO_0000115"), "en"),
-    "source of the definition": (OBO("IAO_0000119"), None),
-}
 _ADDED = tuple(
     f"<{BASE}graph/{name}".encode() for name in ("ontology>", "claims-derived>", "inferred/", "metadata>")
 )
@@ -49,32 +42,68 @@ def check(root: Path, snapshot: Snapshot | None, *, hermit: bool = False) -> Ite
         yield Finding("syntax", False, str(problem))
         return
     yield Finding("syntax", True, f"{len(ontology.files)} files, {len(ontology.declared)} declared terms")
-    yield _annotations(ontology)
+    places = checks.Places(ontology.files)
+    yield _coverage(root / "ontology" / "coverage.tsv", ontology)
+    yield from _checks("source", root / "ontology", checks.store_of_modules(ontology.files), places)
     yield _consistency(ontology, snapshot, root / "ontology" / "rules")
     if hermit:
         yield _referee(ontology)
     if snapshot is None:
         yield Finding("shapes", True, "not checked: no graph is published yet (kg build)")
     else:
+        graph = checks.store_of_graph(read_lines(snapshot))
+        yield from _checks("product", root / "ontology", graph, places)
         yield _shapes(snapshot, root / "ontology" / "shapes")
 
 
-def _annotations(ontology: Ontology) -> Finding:
-    having: dict[str, set[object]] = {name: set() for name in REQUIRED}
-    for quad in ontology.quads:
-        for name, (predicate, language) in REQUIRED.items():
-            if quad.predicate == predicate and language in (None, getattr(quad.object, "language", None)):
-                having[name].add(quad.subject)
-    ours = [term for term in ontology.declared if term.value.startswith(STROMA("").value)]
-    missing = []
-    for name, terms in having.items():
-        without = sorted(compress(term.value) for term in ours if term not in terms)
-        if without:
-            more = f" and {len(without) - 5} more" if len(without) > 5 else ""
-            missing.append(f"no {name}: {', '.join(without[:5])}{more}")
+def _coverage(table: Path, ontology: Ontology) -> Finding:
+    """How many entities of the claims ledger have a term, and how many a reason why not, by kind."""
+    kinds: dict[str, list[int]] = {}
+    undeclared = []
+    try:
+        for line, entity, kind, terms, _reason in checks.coverage(table):
+            counts = kinds.setdefault(kind, [0, 0])
+            counts[0 if terms else 1] += 1
+            for term in terms:
+                if expand(term) not in ontology.declared:
+                    near = ", ".join(ontology.nearest(expand(term))) or "nothing like it"
+                    undeclared.append(
+                        f"{table.name}, line {line}: {term} stands for {entity!r} and no module declares it "
+                        f"(declared: {near})"
+                    )
+    except StromaError as problem:
+        return Finding("coverage", False, str(problem))
+    if undeclared:
+        return Finding("coverage", False, f"{'; '.join(undeclared)}. Correct the name, or declare the term")
+    covered, reasoned = (sum(counts[n] for counts in kinds.values()) for n in (0, 1))
+    by_kind = ", ".join(f"{kind} {a}/{b}/{a + b}" for kind, (a, b) in sorted(kinds.items()))
     return Finding(
-        "annotations", not missing, "; ".join(missing) or f"{len(ours)} terms of ours are complete"
+        "coverage",
+        True,
+        f"{covered + reasoned} entities of the ledger: {covered} have terms, {reasoned} a reason why not "
+        f"(by kind, terms/reason/all: {by_kind})",
     )
+
+
+def _checks(scope: str, folder: Path, store: Store, places: checks.Places) -> Iterator[Finding]:
+    """The checks of `ontology/checks/` over a store: a finding for each that fails, then one for all."""
+    try:
+        every = checks.read(folder / "checks")
+        table = folder / "checks" / "explained.tsv"
+        result = checks.report(every, store, checks.explained(table), source=scope == "source")
+    except OntologyError as problem:
+        yield Finding(f"{scope} checks", False, str(problem))
+        return
+    for check, faults in result.failed.items():
+        found = f"{check.problem} {checks.described(faults, places)}. {check.solution}"
+        yield Finding(f"{scope} {check.name}", False, f"{check.severity}: {found}")
+    if result.stale:
+        found = f"explains warnings that no longer occur: {', '.join(result.stale)}. Remove the lines"
+        yield Finding(f"{scope} checks", False, f"{table.name} {found}")
+    if not result.failed and not result.stale:
+        run = sum(not check.source_only or scope == "source" for check in every)
+        seen = f"{result.explained} warnings, each explained, {result.notes} notes"
+        yield Finding(f"{scope} checks", True, f"{run} checks: no error, {seen}")
 
 
 def _consistency(ontology: Ontology, snapshot: Snapshot | None, rules: Path) -> Finding:
@@ -91,7 +120,7 @@ def _consistency(ontology: Ontology, snapshot: Snapshot | None, rules: Path) -> 
 
 def _referee(ontology: Ontology) -> Finding:
     try:
-        result = ontologies.classify_with_hermit(ontology)
+        result = referees.classify_with_hermit(ontology)
     except OntologyError as problem:
         return Finding("HermiT", False, str(problem))
     if result.consistent and not result.unsatisfiable:

@@ -33,7 +33,13 @@ def failed(root: Path) -> dict[str, str]:
 
 def test_the_ontology_as_it_is_holds(root: Path) -> None:
     findings = list(check(root, None))
-    assert [finding.check for finding in findings] == ["syntax", "annotations", "consistency", "shapes"]
+    assert [finding.check for finding in findings] == [
+        "syntax",
+        "coverage",
+        "source checks",
+        "consistency",
+        "shapes",
+    ]
     assert [finding for finding in findings if not finding.holds] == []
     assert "not checked" in findings[-1].detail
 
@@ -45,12 +51,12 @@ def test_a_syntax_error_is_told_with_file_and_line(root: Path) -> None:
     assert "planted.ttl, line 2" in finding.detail
 
 
-def test_an_impossible_class_without_a_definition_fails_two_checks(root: Path) -> None:
+def test_an_impossible_class_without_a_definition_fails_several_checks(root: Path) -> None:
     (root / "ontology" / "modules" / "planted.ttl").write_text(PREFIXES + IMPOSSIBLE, "utf-8")
     found = failed(root)
-    assert {"annotations", "consistency"} == set(found)
-    assert "no definition: stroma:PlantedClass" in found["annotations"]
-    assert "no label in traditional Chinese: stroma:PlantedClass" in found["annotations"]
+    assert "consistency" in found
+    assert "planted.ttl, line 2: stroma:PlantedClass" in found["source missing-definition"]
+    assert "stroma:PlantedClass (zh-Hant)" in found["source missing-preferred-label"]
     assert "stroma:PlantedClass" in found["consistency"]
 
 
