@@ -39,6 +39,7 @@ class SourceInfo:
     graph: NamedNode
     ignored: Mapping[str, str]  # field pattern -> why it is out of scope
     expected: Expectation  # holds for the embedded data only
+    embedded: str = ""  # the embedded files, as a pattern of paths below the project's root
 
 
 @dataclass

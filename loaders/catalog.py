@@ -5,8 +5,8 @@ A source is a folder with `source.toml` and `loader.py`. The loader has two func
     read(files: Sequence[Path], info: SourceInfo) -> Iterator[Record]      # parsing only
     quads(record: Record, graph: Graph) -> Iterator[Quad]                  # pure
 
-and, where its embedded data is more than every file in `records/`, nothing else: embedded data is
-`records/*`, sorted by name.
+Its embedded data is `records/*`, sorted by name, or what `embedded` of `source.toml` names: a pattern of
+paths below the project's root.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyoxigraph import Quad
 
 from kg.errors import SourceError, UsageError
 from kg.parts import Account, Expectation, Part, SourceInfo
-from kg.terms import mint
+from kg.terms import ROOT, mint
 from loaders.emit import Graph
 from loaders.record import Record
 
@@ -59,6 +59,7 @@ def describe(name: str) -> SourceInfo:
             version=data["version"],
             graph=mint("graph", name),
             ignored=data.get("ignored", {}),
+            embedded=data.get("embedded", f"loaders/{name}/records/*"),
             expected=Expectation(records=expected.get("records"), counts=expected.get("counts", {})),
         )
     except (tomllib.TOMLDecodeError, KeyError) as problem:
@@ -72,10 +73,15 @@ def load(name: str, files: Sequence[Path] = ()) -> Part:
     """
     info = describe(name)
     embedded = not files
-    chosen = tuple(files) or tuple(sorted(p for p in (FOLDER / name / "records").glob("*") if p.is_file()))
+    chosen = tuple(files) or embedded_files(info)
     loader = cast(Loader, importlib.import_module(f"loaders.{name}.loader"))
     account = Account()
     return Part(info, chosen, embedded, _stream(loader, info, chosen, account), account)
+
+
+def embedded_files(info: SourceInfo) -> tuple[Path, ...]:
+    """The files of a source's embedded data, sorted by name."""
+    return tuple(sorted(path for path in ROOT.glob(info.embedded) if path.is_file()))
 
 
 def _stream(loader: Loader, info: SourceInfo, files: tuple[Path, ...], account: Account) -> Iterator[Quad]:

@@ -1,0 +1,1 @@
+"""Mappings of the terms we use to the terms of other vocabularies."""

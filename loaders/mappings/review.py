@@ -1,0 +1,192 @@
+"""Review of the mappings: what the loader cannot know from one row, and what only the vocabularies can tell.
+
+Hides how an id is looked up in OBO, OWL and SSSOM files, in lists of terms and in registry records.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from kg.errors import SourceError
+from loaders import catalog
+from loaders.clinicaltrials.protocol import mesh_id
+from loaders.emit import Graph
+from loaders.mappings.loader import declared, quads, read
+from loaders.obo import formats
+from loaders.record import Record
+from loaders.tables import rows
+
+_PRODUCT = re.compile(r"stroma:\w*Product")
+_ONTOLOGIES = (".obo", ".obo.gz", ".owl", ".ttl")
+_MESH_FIELDS = re.compile(r"(Condition|Intervention)(Mesh|Ancestor)Id")
+
+
+def review(folder: Path | None = None, files: Sequence[Path] = ()) -> list[SourceError]:
+    """What is wrong with the mappings of `files`, by default those of `ontology/mappings/`; empty when sound.
+
+    `folder` holds, anywhere below it, the vocabularies' own files, lists of terms (`terms.tsv` with CURIE,
+    official_label and verified_in) and registry records; with it, each object must exist there with its label
+    and not be obsolete.
+    """
+    info = catalog.describe("mappings")
+    mappings: list[Record] = []
+    problems: list[SourceError] = []
+    try:
+        for record in read(files or catalog.embedded_files(info), info):
+            try:
+                list(quads(record, Graph(info.graph)))
+            except SourceError as problem:
+                problems.append(problem)
+            else:
+                if record.text("object_id"):
+                    mappings.append(record)
+    except SourceError as problem:
+        return [*problems, problem]
+    problems += _labels(mappings)
+    problems += _products(mappings)
+    problems += _exact(mappings)
+    if folder is not None:
+        problems += _objects(mappings, folder)
+    return problems
+
+
+def _labels(mappings: Iterable[Record]) -> Iterator[SourceError]:
+    for record in mappings:
+        ours, theirs = declared()[record.require("subject_id")], record.text("subject_label")
+        if ours != theirs:
+            yield record.bad("subject_label", theirs, f"is not the term's label, {ours!r}", "Write the label")
+
+
+def _products(mappings: Iterable[Record]) -> Iterator[SourceError]:
+    """A product is not a cell: it has cells as active ingredient (decision 2 of the design)."""
+    for record in mappings:
+        if (
+            record.require("predicate_id") == "skos:exactMatch"
+            and _PRODUCT.fullmatch(record.require("subject_id"))
+            and record.require("object_id").startswith("CL:")
+        ):
+            yield record.bad(
+                "predicate_id",
+                "skos:exactMatch",
+                "says that a product is a cell type",
+                "Write skos:relatedMatch",
+            )
+
+
+def _exact(mappings: Iterable[Record]) -> Iterator[SourceError]:
+    """Terms that are exact matches of each other, over any number of steps, are of different vocabularies."""
+    group: dict[str, set[str]] = {}
+    for record in mappings:
+        if record.require("predicate_id") != "skos:exactMatch":
+            continue
+        first, second = record.require("subject_id"), record.require("object_id")
+        joined = group.setdefault(first, {first}) | group.setdefault(second, {second})
+        by_vocabulary = defaultdict(set)
+        for name in joined:
+            by_vocabulary[name.partition(":")[0]].add(name)
+        for names in by_vocabulary.values():
+            if len(names) > 1:
+                yield record.bad(
+                    "object_id", second,
+                    f"makes {' and '.join(sorted(names))} of one vocabulary exact matches of each other",
+                    "Write skos:closeMatch in one of the rows",
+                )  # fmt: skip
+                break
+        else:
+            for name in joined:
+                group[name] = joined
+
+
+# --- what the vocabularies say
+
+
+def _objects(mappings: Sequence[Record], folder: Path) -> Iterator[SourceError]:
+    """Each object in the file that its row names, and as obsolete in any file."""
+    wanted = {record.require("object_id") for record in mappings}
+    named = {record.text("object_source_version") for record in mappings}
+    known = [path for path in folder.rglob("*") if path.name in named or path.name == "terms.tsv"]
+    # A term may be obsolete in another file than the one that a row names.
+    beside = {other for path in known for other in path.parent.iterdir() if other.name.endswith(_ONTOLOGIES)}
+    shown = _shown(sorted({*known, *beside}), wanted)
+    obsolete = {name: place for (place, name), labels in shown.items() if None in labels}
+    for record in mappings:
+        name, label = record.require("object_id"), record.require("object_label")
+        place = record.text("object_source_version")
+        if name in obsolete:
+            yield record.bad(
+                "object_id", name, f"is obsolete in {obsolete[name]}",
+                "Map to the term that replaces it, or take the row out",
+            )  # fmt: skip
+        elif place is None:
+            where = sorted(at for (at, known), labels in shown.items() if known == name and label in labels)
+            if where:
+                yield record.bad(
+                    "comment", record.text("comment"),
+                    f"says unverified, but {where[0]} has the id with the label",
+                    "Write that into object_source_version",
+                )  # fmt: skip
+        elif (place, name) not in shown:
+            yield record.bad(
+                "object_id", name, f"is unknown to {place}",
+                'Correct the id or the file, or leave the file out and start the comment with "unverified:"',
+            )  # fmt: skip
+        elif label not in shown[place, name]:
+            labels = ", ".join(sorted(map(repr, shown[place, name])))
+            yield record.bad(
+                "object_label", label, f"is not the label in {place}, which is {labels}", "Write that one"
+            )
+
+
+def _shown(files: Iterable[Path], wanted: Set[str]) -> Mapping[tuple[str, str], set[str | None]]:
+    """(file or list, CURIE) -> the labels it has there, and None where it is obsolete."""
+    found: dict[tuple[str, str], set[str | None]] = defaultdict(set)
+    for path in files:
+        if path.name.endswith(_ONTOLOGIES):
+            for term, _ in formats.read(path, wanted, "mappings").terms:
+                if term.get("name"):
+                    found[path.name, term["id"]].add(term["name"])
+                if term.get("is_obsolete") == "true":
+                    found[path.name, term["id"]].add(None)
+        elif path.name.endswith(".sssom.tsv"):
+            for row in rows(path, source="mappings"):
+                if (name := row.fields.get("object_id", "")) in wanted:
+                    found[path.name, name].add(row.fields["object_label"])
+        elif path.name == "terms.tsv":
+            for row in rows(path, source="mappings"):
+                if (name := row.fields.get("CURIE", "")) in wanted:
+                    place = row.fields["verified_in"]
+                    found[place, name].add(None if "OBSOLETE" in place else row.fields["official_label"])
+        elif path.name.endswith((".json", ".jsonl.gz")):
+            for name, label in _headings(path):
+                if name in wanted:
+                    found[path.name, name].add(label)
+    return found
+
+
+def _headings(path: Path) -> Iterator[tuple[str, str]]:
+    """(CURIE, heading) of the MeSH terms that ClinicalTrials.gov gives to conditions and interventions."""
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text("utf-8")
+    todo: list[Any] = [json.loads(line) for line in (text.splitlines() if path.suffix == ".gz" else [text])]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, list):
+            todo += item
+        elif isinstance(item, dict):
+            todo += item.values()
+            pairs = [(item.get("id"), item.get("term"))]
+            for field in filter(_MESH_FIELDS.fullmatch, item):
+                ids, terms = _list(item[field]), _list(item.get(field.removesuffix("Id") + "Term"))
+                pairs += zip(ids, terms, strict=False)
+            for id, term in pairs:
+                if isinstance(id, str) and re.fullmatch(r"[CD]\d{6,9}", id) and isinstance(term, str):
+                    yield f"MESH:{mesh_id(id)}", term
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,316 @@
+"""Mappings: sound as tables, true to the vocabularies we hold, and askable from either side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sssom_pydantic
+from pyoxigraph import NamedNode, Quad, QuerySolutions, RdfFormat, parse
+
+from kg.canned import Catalogue
+from kg.errors import SourceError
+from kg.snapshot import Snapshot, load_store
+from kg.terms import OWL, RDF, ROOT, SKOS, compress, expand, mint
+from loaders import catalog
+from loaders.mappings.loader import JUSTIFICATIONS, MOST_UNVERIFIED, PREDICATES, declared
+from loaders.mappings.review import review
+from loaders.tables import rows
+
+FILES = sorted((ROOT / "ontology" / "mappings").glob("*.sssom.tsv"))
+MODULES = [ROOT / "ontology" / "stroma.ttl", *sorted((ROOT / "ontology" / "modules").glob("*.ttl"))]
+HEADER = """#curie_map:
+#  bioregistry: https://bioregistry.io/
+#  CL: http://purl.obolibrary.org/obo/CL_
+#  OBI: http://purl.obolibrary.org/obo/OBI_
+#  semapv: https://w3id.org/semapv/vocab/
+#  skos: http://www.w3.org/2004/02/skos/core#
+#  stroma: https://w3id.org/stroma/ontology/
+#license: https://creativecommons.org/licenses/by/4.0/
+#mapping_set_id: https://w3id.org/stroma/mappings/cl.sssom.tsv
+#mapping_set_title: A table to try
+#mapping_set_version: '2026-11-22'
+#object_source: bioregistry:cl
+"""
+GOOD = {
+    "subject_id": "stroma:MSCProduct",
+    "subject_label": "MSC product",
+    "predicate_id": "skos:relatedMatch",
+    "object_id": "CL:0000134",
+    "object_label": "mesenchymal stem cell",
+    "mapping_justification": "semapv:ManualMappingCuration",
+    "confidence": "0.8",
+    "object_source_version": "cl-general_cell_types_upper_slim_2026-06-08.owl",
+    "comment": "the product is not the cell",
+}
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes cl.sssom.tsv, each row the good one with what is said of it changed; gives its path."""
+
+    def table(*changes: dict[str, str], header: str = HEADER) -> Path:
+        lines = ["\t".join(GOOD), *("\t".join({**GOOD, **change}.values()) for change in changes)]
+        path = tmp_path / "cl.sssom.tsv"
+        path.write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return table
+
+
+def load(path: Path) -> list[Quad]:
+    return list(catalog.load("mappings", [path]).quads)
+
+
+# --- our own tables
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".sssom.tsv"))
+def test_a_table_is_sssom(file: Path) -> None:
+    mappings, _, found, errors = sssom_pydantic.read(file, return_errors=True)
+
+    assert errors == []
+    assert len(mappings) == len(list(rows(file, source="mappings")))
+    assert str(found.id) == f"https://w3id.org/stroma/mappings/{file.name}"
+    assert {mapping.justification.curie for mapping in mappings} <= JUSTIFICATIONS
+
+
+def test_our_mappings_are_sound() -> None:
+    # Form, declared subjects with their labels, no pair twice, no product a cell, and no two terms of one
+    # vocabulary exact matches of each other.
+    assert review() == []
+
+
+def test_every_object_is_in_its_vocabulary_with_its_label_and_not_obsolete(shared: Path) -> None:
+    assert review(shared) == []
+
+
+def test_most_objects_are_verified_and_the_others_say_that_they_are_not() -> None:
+    every = [row.fields for file in FILES for row in rows(file, source="mappings")]
+    unverified = [row for row in every if not row["object_source_version"]]
+
+    assert len(every) > 400
+    assert len(unverified) < len(every) / 4
+    assert all(row["comment"].startswith("unverified: ") for row in unverified)
+    assert all(float(row["confidence"]) <= MOST_UNVERIFIED for row in unverified)
+
+
+def test_every_vocabulary_the_issue_names_is_mapped_to() -> None:
+    named = {"cl", "uberon", "go", "chebi", "pr", "mondo", "hp", "obi", "oae", "stato", "uo", "eco", "sepio"}
+    named |= {"cto", "osci", "mesh", "ncit", "atc"}
+    assert named <= {file.name.removesuffix(".sssom.tsv") for file in FILES}
+
+
+def test_a_match_that_a_module_states_is_one_of_the_tables() -> None:
+    mapped = {
+        (row.fields["subject_id"], row.fields["predicate_id"], row.fields["object_id"])
+        for file in FILES
+        for row in rows(file, source="mappings")
+    }
+    matches = set(PREDICATES.values())
+    stated = {
+        tuple(compress(term.value) for term in (quad.subject, quad.predicate, quad.object))
+        for module in MODULES
+        for quad in parse(path=module, format=RdfFormat.TURTLE)
+        if quad.predicate in matches
+    }
+    assert len(stated) >= 40
+    assert stated - mapped == set()
+
+
+# --- in the graph
+
+
+def test_a_mapping_is_a_plain_triple_and_an_axiom_about_it(write: Write) -> None:
+    quads = load(write({}))
+    (node,) = (quad.subject for quad in quads if (quad.predicate, quad.object) == (RDF.type, OWL.Axiom))
+    said = {compress(quad.predicate.value): quad.object for quad in quads if quad.subject == node}
+
+    assert {quad.graph_name for quad in quads} == {mint("graph", "mappings")}
+    triple = (expand("stroma:MSCProduct"), SKOS.relatedMatch, expand("CL:0000134"))
+    assert triple in {(quad.subject, quad.predicate, quad.object) for quad in quads}
+    assert triple == tuple(said[f"owl:annotated{part}"] for part in ("Source", "Property", "Target"))
+    assert said["sssom:mapping_justification"] == expand("semapv:ManualMappingCuration")
+    assert said["sssom:confidence"].value == "0.8"
+    (of,) = (quad.subject for quad in quads if quad.predicate == expand("sssom:mappings"))
+    assert of == NamedNode("https://w3id.org/stroma/mappings/cl.sssom.tsv")
+
+
+# --- bad input: each message names file, line, term and the way out
+
+UNSURE = {"object_source_version": "", "comment": "unverified: not seen", "confidence": "0.4"}
+REFUSED = {
+    "unknown subject": (
+        {"subject_id": "stroma:MSCProdukt"}, r"nearest: stroma:MSCProduct.*declare the term",
+    ),
+    "unknown predicate": (
+        {"predicate_id": "skos:sameMatch"}, r"skos:sameMatch.*one of skos:broadMatch.*Correct",
+    ),
+    "missing justification": ({"mapping_justification": ""}, r"mapping_justification.*missing or empty"),
+    "unknown justification": (
+        {"mapping_justification": "semapv:Guess"}, r"semapv:Guess.*ManualMappingCuration",
+    ),
+    "prefix of another table": (
+        {"object_id": "MESH:D059630"}, r"MESH:D059630.*not in the curie_map.*Add MESH",
+    ),
+    "prefix nobody knows": ({"object_id": "XYZ:1"}, r"XYZ:1.*not in the curie_map.*ontology/prefixes\.json"),
+    "a term of our own": ({"object_id": "stroma:ImmuneCell"}, r"stroma:ImmuneCell.*our own.*write an axiom"),
+    "missing label": ({"object_label": ""}, r"object_label.*missing or empty"),
+    "confidence beyond one": ({"confidence": "8"}, r"confidence.*'8'.*between 0 and 1"),
+    "confidence in words": ({"confidence": "high"}, r"confidence.*'high'.*decimal number"),
+    "unverified and sure": (
+        {**UNSURE, "confidence": "0.9"}, r"confidence.*'0\.9'.*unverified mapping is at most 0\.5",
+    ),
+    "nowhere seen": ({**UNSURE, "comment": ""}, r"object_source_version.*\"unverified:\""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_faulty_row_is_refused_with_file_line_term_and_way_out(write: Write, case: str) -> None:
+    change, message = REFUSED[case]
+    path = write({"object_id": "CL:0000235"}, change)
+
+    with pytest.raises(SourceError, match=rf"(?s)cl\.sssom\.tsv:15.*{message}"):
+        load(path)
+    (problem,) = review(files=[path])[-1:]
+    assert "cl.sssom.tsv:15" in str(problem)
+
+
+def test_a_row_of_another_width_is_refused(write: Write) -> None:
+    path = write({})
+    path.write_text(path.read_text(encoding="utf-8") + "stroma:MSCProduct\tMSC product\n", encoding="utf-8")
+
+    with pytest.raises(
+        SourceError, match=r"cl\.sssom\.tsv:15, record stroma:MSCProduct: the row has 2 columns"
+    ):
+        load(path)
+
+
+def test_a_pair_that_is_mapped_twice_is_refused_with_both_places(write: Write) -> None:
+    path = write({}, {"predicate_id": "skos:broadMatch"})
+
+    with pytest.raises(SourceError, match=r"cl\.sssom\.tsv:15.*mapped in cl\.sssom\.tsv:14.*Keep one"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "message"),
+    [
+        ("#license: https://creativecommons.org/licenses/by/4.0/\n", "", "the header has no license"),
+        ("mappings/cl.sssom", "mappings/go.sssom", r"mapping_set_id is .*go\.sssom.*Write .*/cl\.sssom\.tsv"),
+        ("obo/CL_", "obo/cl#", r"prefix CL of curie_map.*prefixes\.json has http.*obo/CL_"),
+        ("#curie_map:", "#curie_map: [", "the header is not YAML"),
+        (HEADER, "", "the header has no curie_map"),
+    ],
+)
+def test_a_faulty_header_is_refused(write: Write, line: str, instead: str, message: str) -> None:
+    with pytest.raises(SourceError, match=rf"(?s)cl\.sssom\.tsv: {message}"):
+        load(write({}, header=HEADER.replace(line, instead)))
+
+
+def test_a_column_nobody_reads_is_refused(write: Write) -> None:
+    path = write({})
+    path.write_text(path.read_text(encoding="utf-8").replace("comment\n", "remark\n"), encoding="utf-8")
+
+    with pytest.raises(SourceError, match=r"cl\.sssom\.tsv: the column comment is missing. The columns are"):
+        load(path)
+
+
+def faults(path: Path, folder: Path | None = None) -> list[str]:
+    return [str(problem) for problem in review(folder, [path])]
+
+
+def test_an_outdated_label_of_ours_is_found(write: Write) -> None:
+    (fault,) = faults(write({"subject_label": "MSC drug"}))
+    assert "cl.sssom.tsv:14" in fault
+    assert "'MSC drug': is not the term's label, 'MSC product'" in fault
+
+
+def test_a_product_is_never_exactly_a_cell(write: Write) -> None:
+    (fault,) = faults(write({"predicate_id": "skos:exactMatch"}))
+    assert "cl.sssom.tsv:14" in fault
+    assert fault.endswith("Write skos:relatedMatch")
+
+
+def test_exact_matches_never_join_two_terms_of_one_vocabulary(write: Write) -> None:
+    # Two of our terms with one exact match are, over it, exact matches of each other.
+    both = {"object_id": "CL:0000738", "object_label": "leukocyte", "predicate_id": "skos:exactMatch"}
+    first = {**both, "subject_id": "stroma:ImmuneCell", "subject_label": declared()["stroma:ImmuneCell"]}
+    second = {**both, "subject_id": "stroma:TargetCell", "subject_label": declared()["stroma:TargetCell"]}
+    (fault,) = faults(write(first, second))
+    assert "cl.sssom.tsv:15" in fault
+    assert "stroma:ImmuneCell and stroma:TargetCell" in fault
+
+
+FALSE = {
+    "unknown id": ({"object_id": "CL:9999999"}, "value 'CL:9999999': is unknown to cl-general"),
+    "wrong label": ({"object_label": "MSC"}, "value 'MSC': is not the label in cl-general"),
+    "unknown file": ({"object_source_version": "cl.obo"}, "'CL:0000134': is unknown to cl.obo. Correct"),
+    # OBI 2026 replaced it by a term of COB (2026-11).
+    "obsolete id": (
+        {"object_id": "OBI:0000011", "object_source_version": "obi_2026.obo"},
+        "value 'OBI:0000011': is obsolete in obi_2026.obo. Map to the term that replaces it",
+    ),
+    "needlessly unverified": (UNSURE, "says unverified, but "),
+}
+
+
+@pytest.mark.parametrize("case", FALSE)
+def test_an_object_that_its_vocabulary_does_not_have_is_found(write: Write, shared: Path, case: str) -> None:
+    change, message = FALSE[case]
+    # The first row names the file, so that it is read whatever the second says.
+    first = {"subject_id": "stroma:ADMSCProduct", "subject_label": declared()["stroma:ADMSCProduct"]}
+    (fault,) = faults(write(first, change), shared)
+    assert "cl.sssom.tsv:15" in fault
+    assert message in fault
+
+
+@pytest.fixture(scope="module")
+def ask(embedded: Snapshot) -> Callable[[str], list[tuple[str, str]]]:
+    """The relation to and the name of each term that a term is mapped to, by the question that says so."""
+    store = load_store(embedded)
+    question = Catalogue.read(ROOT / "queries")["mappings-of-a-term"]
+
+    def rows_of(term: str) -> list[tuple[str, str]]:
+        solutions = store.query(question.bind({"term": term}), use_default_graph_as_union=True)
+        assert isinstance(solutions, QuerySolutions)
+        return [(compress(row["relation"].value), compress(row["other"].value)) for row in solutions]
+
+    return rows_of
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        ("MESH:D001172", ("skos:exactMatch", "MONDO:0008383")),
+        ("MONDO:0008383", ("skos:exactMatch", "NCIT:C2884")),
+        ("CL:0000134", ("skos:relatedMatch", "stroma:MSCProduct")),
+        ("stroma:MSCProduct", ("skos:relatedMatch", "CL:0000134")),
+        # Stated as: a planned outcome is wider than a primary outcome measure.
+        ("NCIT:C98772", ("skos:broadMatch", "stroma:PlannedOutcome")),
+        ("stroma:PlannedOutcome", ("skos:narrowMatch", "NCIT:C98772")),
+        ("ATC:L04AX03", ("skos:exactMatch", "CHEBI:44185")),
+    ],
+)
+def test_a_question_can_start_from_either_side(
+    ask: Callable[[str], list[tuple[str, str]]], term: str, expected: tuple[str, str]
+) -> None:
+    assert expected in ask(term)
+
+
+def test_a_plain_query_follows_a_match_from_mesh_to_the_trials(embedded: Snapshot) -> None:
+    # The 17 registered trials study rheumatoid arthritis, which MeSH calls D001172.
+    found = load_store(embedded).query(
+        f"""SELECT (COUNT(DISTINCT ?trial) AS ?trials) WHERE {{
+          ?disease {SKOS.exactMatch} {expand("MESH:D001172")} .
+          ?condition a ?disease .
+          ?trial {expand("stroma:studiesCondition")} ?condition ; a {expand("stroma:ClinicalStudy")} ;
+            {expand("prov:wasDerivedFrom")} ?record .
+        }}""",
+        use_default_graph_as_union=True,
+    )
+    assert isinstance(found, QuerySolutions)
+    assert [row["trials"].value for row in found] == ["17"]
