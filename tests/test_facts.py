@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg.facts import TYPE, Edge, Parts
@@ -27,6 +27,7 @@ def parts_of(facts: set[Edge], at_once: int) -> Iterator[Parts]:
         yield Parts((b"%s %s %s\n" % fact for fact in facts), Path(folder), at_once)
 
 
+@settings(deadline=None)  # it writes files
 @given(FACTS, st.integers(1, 5))
 def test_every_fact_is_in_one_part_and_with_a_thing_goes_what_it_leads_to(
     facts: set[Edge], at_once: int
