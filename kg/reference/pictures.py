@@ -45,12 +45,12 @@ text { font: 13px system-ui, "Noto Sans", "Helvetica Neue", Arial, sans-serif; t
 .edge.inferred { stroke: var(--inferred); stroke-dasharray: 5 4; }
 .head { fill: var(--soft); }
 .head.inferred { fill: var(--inferred); }
-.says { font-size: 11.5px; fill: var(--soft); paint-order: stroke; stroke: var(--paper); stroke-width: 5px;
-  stroke-linejoin: round; }
+.says { font-size: 11.5px; fill: var(--soft); }
 .says.inferred { fill: var(--inferred); }
 """
-_NAMES = {RDF.type: "a", RDFS.subClassOf: "subclass of"}
+_NAMES = {RDF.type: "is a", RDFS.subClassOf: "subclass of"}
 _LINE, _PADDING, _WIDEST = 16, 11, 27  # pixels, pixels, characters
+_MARGIN = 14  # pixels
 _INFERRED = BASE + "graph/inferred/"
 
 
@@ -143,39 +143,48 @@ class _Known:
     """What the graph says of the terms that are drawn."""
 
     def __init__(self, shown: frozenset[NamedNode], quads: Iterable[Quad]) -> None:
-        self.labels: dict[NamedNode, str] = {}
         self.classes: set[NamedNode] = set()
         self.graphs: dict[tuple[NamedNode, NamedNode, object], set[str]] = {}
+        self._labels: dict[NamedNode, str] = {}
+        self._types: dict[NamedNode, list[NamedNode]] = {}
         for quad in quads:
-            if quad.subject not in shown or not isinstance(quad.subject, NamedNode):
+            s, p, o = quad.subject, quad.predicate, quad.object
+            if not isinstance(s, NamedNode):
                 continue
-            if quad.predicate == RDFS.label and isinstance(quad.object, Literal):
-                best = min(quad.object.value, self.labels.get(quad.subject, quad.object.value))
-                if quad.object.language in (None, "en"):
-                    self.labels[quad.subject] = best
-            elif quad.predicate == RDF.type and quad.object == OWL.Class:
-                self.classes.add(quad.subject)
-            value = quad.object.value if isinstance(quad.object, Literal) else quad.object
+            if p == RDFS.label and isinstance(o, Literal) and o.language in (None, "en"):
+                self._labels[s] = min(o.value, self._labels.get(s, o.value))
+            if s not in shown:
+                continue
             graph = quad.graph_name.value if isinstance(quad.graph_name, NamedNode) else ""
-            self.graphs.setdefault((quad.subject, quad.predicate, value), set()).add(graph)
+            if p == RDF.type and o == OWL.Class:
+                self.classes.add(s)
+            elif p == RDF.type and isinstance(o, NamedNode) and not graph.startswith(_INFERRED):
+                self._types.setdefault(s, []).append(o)
+            value = o.value if isinstance(o, Literal) else o
+            self.graphs.setdefault((s, p, value), set()).add(graph)
 
     def label(self, term: NamedNode) -> str:
-        return _NAMES.get(term) or self.labels.get(term, compress(term.value))
+        """A term's English label; of a thing without one, that of its kind."""
+        named = _NAMES.get(term) or self._labels.get(term)
+        kinds = sorted(self._labels[kind] for kind in self._types.get(term, ()) if kind in self._labels)
+        return named or (kinds[0] if kinds else compress(term.value))
 
 
 def _svg(picture: Picture, known: _Known) -> str:
     frames = {name: _Frame.of(box, known) for name, box in picture.boxes.items()}
-    width = max(frame.x + frame.width / 2 for frame in frames.values()) + 14
-    height = max(frame.y + frame.height / 2 for frame in frames.values()) + 14
+    left = min(frame.x - frame.width / 2 for frame in frames.values()) - _MARGIN
+    top = min(frame.y - frame.height / 2 for frame in frames.values()) - _MARGIN
+    width = max(frame.x + frame.width / 2 for frame in frames.values()) + _MARGIN - left
+    height = max(frame.y + frame.height / 2 for frame in frames.values()) + _MARGIN - top
     drawn = [_drawn(picture, edge, frames, known) for edge in picture.edges]
     sentences = " ".join(sentence for _, _, sentence in drawn)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" aria-labelledby="title description">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left:.0f} {top:.0f} {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-labelledby="title description">',
         f'<title id="title">{escape(picture.title)}</title>',
         f'<desc id="description">{escape(picture.description)} {escape(sentences)}</desc>',
         f"<style>{_STYLE}</style>",
-        '<rect class="paper" width="100%" height="100%"/>',
+        f'<rect class="paper" x="{left:.0f}" y="{top:.0f}" width="100%" height="100%"/>',
         *(line for line, _, _ in drawn),
         *(line for frame in frames.values() for line in frame.lines()),
         *(label for _, label, _ in drawn),
@@ -273,6 +282,10 @@ def _drawn(picture: Picture, edge: Edge, frames: Mapping[str, _Frame], known: _K
     )
     name = known.label(edge.predicate)
     x, y = x1 + (x2 - x1) * edge.label_at, y1 + (y2 - y1) * edge.label_at + 4
-    label = f'<text class="says{style}" x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>'
+    half = 2.95 * len(name) + 4  # the text's width is estimated: a file cannot measure a reader's font
+    label = (
+        f'<rect class="paper" x="{x - half:.1f}" y="{y - 12:.1f}" width="{2 * half:.1f}" height="16"/>'
+        f'<text class="says{style}" x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>'
+    )
     spoken = f"{' '.join(start.label)} – {name} – {' '.join(end.label)}{' (inferred)' if inferred else ''}."
     return arrow, label, spoken
