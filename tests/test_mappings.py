@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import sssom_pydantic
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyoxigraph import NamedNode, Quad, QuerySolutions, RdfFormat, parse
 
 from kg.canned import Catalogue
@@ -203,6 +205,13 @@ def test_a_pair_that_is_mapped_twice_is_refused_with_both_places(write: Write) -
         ("mappings/cl.sssom", "mappings/go.sssom", r"mapping_set_id is .*go\.sssom.*Write .*/cl\.sssom\.tsv"),
         ("obo/CL_", "obo/cl#", r"prefix CL of curie_map.*prefixes\.json has http.*obo/CL_"),
         ("#curie_map:", "#curie_map: [", "the header is not YAML"),
+        (HEADER.partition("#license")[0], "#curie_map: CL\n", "curie_map is no list of prefixes"),
+        ("bioregistry:cl", "elsewhere:cl", "object_source of the header is 'elsewhere:cl'"),
+        (
+            "https://creativecommons.org/licenses/by/4.0/",
+            "http://by 4",
+            "license of the header is 'http://by 4'",
+        ),
         (HEADER, "", "the header has no curie_map"),
     ],
 )
@@ -217,6 +226,26 @@ def test_a_column_nobody_reads_is_refused(write: Write) -> None:
 
     with pytest.raises(SourceError, match=r"cl\.sssom\.tsv: the column comment is missing. The columns are"):
         load(path)
+
+
+PIECES = st.sampled_from(
+    [*GOOD.values(), *GOOD, "\t", "\n", "#", ": ", "CL:", "http://", " ", "\x00", "{", "é"]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(PIECES | st.text(max_size=5), max_size=40).map("".join), st.booleans())
+def test_whatever_a_table_holds_it_loads_or_is_refused_by_name(
+    tmp_path: Path, body: str, headed: bool
+) -> None:
+    path = tmp_path / "cl.sssom.tsv"
+    path.write_text((HEADER if headed else "") + body, encoding="utf-8", errors="replace")
+    refusals = []
+    try:
+        load(path)
+    except SourceError as problem:
+        refusals.append(str(problem))
+    assert all("cl.sssom.tsv" in refusal for refusal in refusals)
 
 
 def faults(path: Path, folder: Path | None = None) -> list[str]:

@@ -92,25 +92,26 @@ def _header(path: Path, source: str) -> dict[str, Any]:
     def faulty(problem: str, advice: str) -> SourceError:
         return SourceError(problem, source=source, file=path.name, advice=advice)
 
-    with path.open(encoding="utf-8") as handle:
-        lines = [line[1:] for line in handle if line.startswith("#")]
     try:
+        with path.open(encoding="utf-8") as handle:
+            lines = [line[1:] for line in handle if line.startswith("#")]
         header = yaml.safe_load("".join(lines))
+    except UnicodeDecodeError as problem:
+        raise faulty("is not UTF-8", "Save it as UTF-8") from problem
     except yaml.YAMLError as problem:
         raise faulty(
             f"the header is not YAML: {' '.join(str(problem).split())}", "Mend the lines that start with #"
         ) from problem
-    needed = (
-        "curie_map",
-        "license",
-        "mapping_set_id",
-        "mapping_set_title",
-        "mapping_set_version",
-        "object_source",
-    )
-    missing = [name for name in needed if not isinstance(header, dict) or not header.get(name)]
+    missing = [name for name in _HEADER if not isinstance(header, dict) or not header.get(name)]
     if missing:
         raise faulty(f"the header has no {missing[0]}", "Copy the header of another table and adapt it")
+    if not isinstance(header["curie_map"], dict):
+        raise faulty("curie_map is no list of prefixes", "Write each as `#  prefix: IRI`")
+    for name in ("license", "object_source"):
+        try:
+            expand(str(header[name]))
+        except (UsageError, ValueError) as problem:
+            raise faulty(f"{name} of the header is {header[name]!r}: {problem}", "Write an IRI") from problem
     if header["mapping_set_id"] != _SETS + path.name:
         raise faulty(
             f"mapping_set_id is {header['mapping_set_id']}",
