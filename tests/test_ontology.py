@@ -8,7 +8,8 @@ import pytest
 from pyoxigraph import BlankNode, Literal, Quad
 
 from kg.errors import OntologyError
-from kg.ontology import GRAPH, Ontology, classify_with_hermit, read, read_files
+from kg.ontology import GRAPH, Ontology, read, read_files
+from kg.referees import classify_with_hermit
 from kg.terms import RDF, ROOT, STROMA, mint
 
 PREFIXES = """@prefix : <https://w3id.org/stroma/ontology/> .
