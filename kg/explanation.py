@@ -84,7 +84,8 @@ class Rule:
 class Explanation:
     """Why a statement is in the graph: who states it, or by which rules and from what it follows.
 
-    `reasons` are minimal justifications, smallest first; `complete` says that there is no other.
+    `reasons` are minimal justifications, smallest first, then one match of each rule of ontology/rules;
+    `complete` says that there is no other reason.
     """
 
     statement: Statement
@@ -142,7 +143,7 @@ def _said_of_others(explanation: Explanation) -> str:
     shown = _count(len(explanation.reasons), "minimal justification")
     if explanation.complete:
         return f"{shown}; there is no other."
-    return f"{shown}; there are others (--limit shows more)."
+    return f"{shown}; there may be others (--limit, up to 20)."
 
 
 def _count(number: int, noun: str) -> str:

@@ -110,9 +110,10 @@ class _Saturation:
     ) -> None:
         self.goal, self.stated = goal, stated
         self.known: dict[Fact, dict[_Derivation, None]] = {}
-        self.types: dict[Node, set[Expression]] = {}
-        self.out: dict[Node, dict[NamedNode, set[Node]]] = {}
-        self.into: dict[Node, dict[NamedNode, set[Node]]] = {}
+        # Dictionaries in place of sets: the order of the search, and so the proof among equals, is fixed.
+        self.types: dict[Node, dict[Expression, None]] = {}
+        self.out: dict[Node, dict[NamedNode, dict[Node, None]]] = {}
+        self.into: dict[Node, dict[NamedNode, dict[Node, None]]] = {}
         self.todo: list[Fact] = []
         self.above: dict[Expression, list[tuple[Expression, int]]] = {}
         self.whole: dict[Expression, list[And]] = {}
@@ -159,13 +160,13 @@ class _Saturation:
     def meet(self, node: Node) -> None:
         if node in self.types:
             return
-        self.types[node] = set()
+        self.types[node] = {}
         self.out[node], self.into[node] = {}, {}
         self.add(Is(node, THING), None)
         if isinstance(node, Any_):
             self.add(Is(node, node.of), None)
         else:
-            for fact in self.stated(node):
+            for fact in sorted(self.stated(node), key=str):
                 self.add(fact, fact)
 
     def add(self, fact: Fact, leaf: _Leaf, *premises: Fact) -> None:
@@ -175,11 +176,11 @@ class _Saturation:
             self.known[fact] = {}
             self.todo.append(fact)
             if isinstance(fact, Is):
-                self.types[fact.subject].add(fact.what)
+                self.types[fact.subject][fact.what] = None
             else:
                 self.meet(fact.object)
-                self.out[fact.subject].setdefault(fact.property, set()).add(fact.object)
-                self.into[fact.object].setdefault(fact.property, set()).add(fact.subject)
+                self.out[fact.subject].setdefault(fact.property, {})[fact.object] = None
+                self.into[fact.object].setdefault(fact.property, {})[fact.subject] = None
         self.known[fact][leaf, premises] = None
         # What composed the expression is its own witness; only another reason needs a typical one.
         composed = leaf is None and len(premises) == 2
@@ -232,7 +233,7 @@ class _Search:
                 number = len(self.reasons)
                 self.conclusions.append(fact)
                 self.reasons.append((leaf, premises))
-                for premise in set(premises):
+                for premise in dict.fromkeys(premises):
                     self.uses.setdefault(premise, []).append(number)
                 if not premises:
                     self.free.append(number)

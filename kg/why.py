@@ -79,8 +79,9 @@ def explain(
     complete = True
     if not told:
         reasons, complete = graph.reasons(triple, min(max(limit, 1), MAX_LIMIT))
-        by_rules = (graph.by_rule(triple, name.removeprefix(INFERRED)) for name in inferred)
-        reasons += tuple(reason for reason in by_rules if reason is not None)
+        by_rules = [graph.by_rule(triple, name.removeprefix(INFERRED)) for name in inferred]
+        matched = tuple(reason for reason in by_rules if reason is not None)
+        reasons, complete = reasons + matched, complete and not matched
     return Explanation(
         triple,
         graph.said(triple),

@@ -18,11 +18,12 @@ RELEASE = {f"kg/release/{name}.py" for name in ("__init__", "diff", "jsonld", "o
 HOMES = {
     "owlready2": {"kg/referees.py"},
     "pyelk": {"kg/axioms.py", "kg/referees.py"},
+    "rustdl": {"kg/referees.py"},
     "shacl": {"kg/validation.py"},
     "typer": {"kg/cli.py", "kg/__main__.py"},
     "httpx": {"loaders/fetch.py", "kg/engine/remote.py"},
-    "rdflib": {"kg/ontology.py", "kg/rules.py", *RELEASE},
-    "pyhornedowl": {"loaders/obo/formats.py", "kg/release/__init__.py"},
+    "rdflib": {"kg/ontology.py", "kg/rules.py", "kg/why.py", *RELEASE},  # why: what a rule asks for
+    "pyhornedowl": {"loaders/obo/formats.py", "kg/release/__init__.py", "kg/referees.py"},
     "yaml": {"kg/canned.py", "loaders/mappings/loader.py"},  # headers of queries and of SSSOM tables
     "jinja2": {"kg/reference/pages.py"},
 }

@@ -1,0 +1,208 @@
+"""`/why`: who states a statement, or from what it follows, as JSON, a page, Turtle or text.
+
+Hides the process that works it out: the server process reads no graph and asks no reasoner. One explanation
+is made at a time, by `kg why` over the snapshot that is served, and killed when it is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import sys
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kg.engine import Engine
+from kg.errors import (
+    ParameterError,
+    QueryFailed,
+    QueryTimeout,
+    ServerBusy,
+    SnapshotError,
+    UsageError,
+)
+from kg.settings import Settings
+from kg.terms import ROOT
+from kg.web.formats import NotAcceptable, choose
+from kg.web.pages import page
+from kg.why import MAX_LIMIT, statement
+
+SECONDS = 10.0  # an explanation of the embedded graph takes one
+_WAITING = 8
+_KEPT = 256  # explanations kept; a snapshot never changes
+_OFFERED = {
+    "json": ("application/json",),
+    "html": ("text/html", "application/xhtml+xml"),
+    "turtle": ("text/turtle",),
+    "ntriples": ("application/n-triples",),
+    "text": ("text/plain",),
+}
+_PARTS = ("subject", "predicate", "object")
+
+
+def router(engine: Engine, settings: Settings, *, seconds: float = SECONDS) -> APIRouter:
+    """`/why?subject=…&predicate=…&object=…[&limit=…][&format=…]`; `seconds` is an explanation's deadline."""
+    routes = APIRouter(tags=["why"])
+    explainer = _Explainer(engine, seconds)
+
+    @routes.get("/why", summary="Why a statement is in the graph: its sources, or its proof")
+    async def why(request: Request) -> Response:
+        values = _values(request)
+        name = _format(values.pop("format", None), request.headers.get("accept"))
+        headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
+        version = engine.snapshot.version
+        if name == "html" and not any(values.get(part) for part in _PARTS):
+            return Response(page("Why", _form(values), version), 200, headers, "text/html")
+        missing = [part for part in _PARTS if not values.get(part)]
+        if missing:
+            raise ParameterError(
+                f"{', '.join(missing)} missing; ask for a statement: "
+                "/why?subject=product:prednisone&predicate=a&object=stroma:CautionedCoMedication"
+            )
+        triple = statement(*(values[part] for part in _PARTS))
+        terms = tuple(term.value for term in triple)
+        made = await explainer.explain(terms, "json" if name == "html" else name, _limit(values))
+        if name == "html":
+            made = page("Why", _form(values) + _shown(json.loads(made)), version)
+        media_type = _OFFERED[name][0]
+        return Response(made, 200, headers, media_type)
+
+    return routes
+
+
+def _values(request: Request) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in (*_PARTS, "limit", "format"):
+            raise ParameterError(
+                f"there is no parameter {name[:40]!r}; there are: {', '.join(_PARTS)}, limit, format"
+            )
+        if name in values:
+            raise ParameterError(f"{name} is given twice; give it once")
+        values[name] = value.strip()
+    return values
+
+
+def _limit(values: dict[str, str]) -> int:
+    text = values.get("limit") or "3"
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+        raise ParameterError(f"limit {text[:40]!r} is no number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def _format(name: str | None, accept: str | None) -> str:
+    if name:
+        if name not in _OFFERED:
+            raise NotAcceptable(f"there is no format {name[:40]!r}; there are: {', '.join(_OFFERED)}")
+        return name
+    found = choose(accept, list(_OFFERED.values()))
+    if found is None:
+        listed = ", ".join(types[0] for types in _OFFERED.values())
+        raise NotAcceptable(f"Nothing on offer fits the Accept header. There are: {listed}")
+    return list(_OFFERED)[found[0]]
+
+
+class _Explainer:
+    """Runs `kg why` over the served snapshot, one process at a time."""
+
+    def __init__(self, engine: Engine, seconds: float) -> None:
+        self._folder = str(engine.snapshot.folder)
+        self._seconds = seconds
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+        self._made: dict[tuple[object, ...], bytes] = {}
+
+    async def explain(self, terms: tuple[str, ...], format: str, limit: int) -> bytes:
+        """The explanation; raises UsageError where the statement is not in the graph, or says what failed."""
+        key = (*terms, format, limit)
+        if key in self._made:
+            return self._made[key]
+        if self._waiting >= _WAITING:
+            raise ServerBusy("Explanations are made one by one, and others wait for theirs", 5)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                made = await self._run(*terms, "--format", format, "--limit", str(limit))
+        finally:
+            self._waiting -= 1
+        while len(self._made) >= _KEPT:
+            del self._made[next(iter(self._made))]
+        self._made[key] = made
+        return made
+
+    async def _run(self, *arguments: str) -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "kg", "why", *arguments, "--snapshot", self._folder,
+            cwd=ROOT, env={}, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            out, said = await asyncio.wait_for(process.communicate(), self._seconds)
+        except TimeoutError:
+            raise QueryTimeout(
+                f"The explanation took longer than {self._seconds:g} seconds; `kg why` has no such limit"
+            ) from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode == 0:
+            return out
+        message = said.decode(errors="replace").strip().removeprefix("kg: ")
+        if process.returncode == UsageError.exit_code:
+            raise UsageError(message)
+        if process.returncode == SnapshotError.exit_code:
+            raise SnapshotError(message)
+        raise QueryFailed("The explanation failed, by an error of ours. Please report the statement")
+
+
+# ------------------------------------------------------------------------------------------- page
+
+
+def _form(values: dict[str, str]) -> str:
+    fields = "".join(
+        f"<label>{part.capitalize()} "
+        f'<input name="{part}" value="{html.escape(values.get(part, ""))}"></label>'
+        for part in _PARTS
+    )
+    return (
+        "<h1>Why is a statement in the graph?</h1><p class=lead>CURIEs, such as product:prednisone, a, "
+        "stroma:CautionedCoMedication.</p>"
+        f'<form method="get" class="row">{fields}<button type="submit">Ask</button></form>'
+    )
+
+
+def _shown(told: dict[str, Any]) -> str:
+    parts = [f"<h2>{html.escape(told['text'])}</h2>"]
+    parts.append(f'<p class="soft">{html.escape(" ".join(told["statement"]))}</p>')
+    if told["stated"]:
+        parts.append(f"<h2>Stated</h2><ul>{_sources(told['stated'])}</ul>")
+    for rule in told["inferredBy"]:
+        parts.append(f"<p>Inferred: {html.escape(rule['label'])} ({html.escape(rule['graph'])})</p>")
+    for number, reason in enumerate(told["justifications"]):
+        heading = "Also because" if number else "Because"
+        parts.append(f"<h2>{heading}</h2><ul>{_step(reason['proof'])}</ul>")
+    if told["justifications"]:
+        more = f"There may be others; limit={MAX_LIMIT} shows more."
+        others = "There is no other." if told["complete"] else more
+        parts.append(f'<p class="soft">{others}</p>')
+    return "".join(parts)
+
+
+def _step(step: dict[str, Any]) -> str:
+    text = html.escape(step["text"])
+    if step["stated"]:
+        return f"<li>{text}<ul>{_sources(step['sources'])}</ul></li>"
+    axioms = "".join(
+        f"<li><code>{html.escape(axiom['text'])}</code><ul>{_sources(axiom['sources'])}</ul></li>"
+        for axiom in step["axioms"]
+    )
+    return f"<li>{text}, because<ul>{axioms}{''.join(map(_step, step['premises']))}</ul></li>"
+
+
+def _sources(sources: list[dict[str, Any]]) -> str:
+    return "".join(f'<li class="soft">{html.escape(source["text"])}</li>' for source in sources)

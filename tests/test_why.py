@@ -1,0 +1,388 @@
+"""Why a statement is in the graph: real statements of the embedded graph, down to line and characters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from pyoxigraph import NamedNode, Quad, RdfFormat, Store, parse
+
+from kg.engine.memory import MemoryEngine
+from kg.errors import ParameterError, UsageError
+from kg.explanation import Explanation, Step, as_json, as_text, as_triples, proposition, rendered
+from kg.ontology import read
+from kg.provenance import INFERRED
+from kg.settings import Settings
+from kg.snapshot import Snapshot, load_store
+from kg.terms import RDF, ROOT, STROMA, expand, mint
+from kg.web.app import create_app
+from kg.web.why import router
+from kg.why import explain, statement
+from loaders.claims import proposition as claimed
+
+ONTOLOGY = ROOT / "ontology"
+PREDNISONE = ("product:prednisone", "a", "stroma:CautionedCoMedication")
+
+
+@pytest.fixture(scope="module")
+def store(embedded: Snapshot) -> Store:
+    return load_store(embedded)
+
+
+def why(store: Store, *curies: str, limit: int = 3) -> Explanation:
+    return explain(store, ONTOLOGY, *statement(*curies), limit=limit)
+
+
+def steps(step: Step) -> Iterator[Step]:
+    yield step
+    for premise in step.premises:
+        yield from steps(premise)
+
+
+def axioms(explanation: Explanation) -> set[str]:
+    return {axiom.manchester for axiom in explanation.reasons[0].axioms}
+
+
+# ---------------------------------------------------------------- classes
+
+
+def test_a_product_of_whartons_jelly_is_a_cord_product_because_the_jelly_is_part_of_the_cord(
+    store: Store,
+) -> None:
+    found = why(store, "stroma:WhartonJellyMSCProduct", "rdfs:subClassOf", "stroma:UCMSCProduct")
+
+    assert axioms(found) == {
+        "stroma:WhartonJellyMSCProduct EquivalentTo "
+        "stroma:MSCProduct and (stroma:hasTissueSource some UBERON:0003422)",
+        "stroma:UCMSCProduct EquivalentTo stroma:MSCProduct and (stroma:hasTissueSource some UBERON:0002331)",
+        "UBERON:0003422 SubClassOf (BFO:0000050 some UBERON:0002331)",
+        "stroma:hasTissueSource o BFO:0000050 SubPropertyOf stroma:hasTissueSource",
+    }
+    assert (len(found.reasons), found.complete) == (1, True)
+
+
+def test_an_axiom_names_its_module_and_the_line_of_its_term(store: Store) -> None:
+    found = why(store, "stroma:WhartonJellyMSCProduct", "rdfs:subClassOf", "stroma:UCMSCProduct")
+
+    for axiom in found.reasons[0].axioms:
+        (source,) = (each for each in axiom.sources if each.kind == "module")
+        line = (ROOT / str(source.fields["file"])).read_text().splitlines()[int(source.fields["line"]) - 1]
+        subject = axiom.manchester.split()[-1 if " o " in axiom.manchester else 0]
+        assert line.startswith(subject.replace("UBERON:", "obo:UBERON_")), axiom
+
+
+def test_dehydrozingerone_enhances_an_activity_by_reducing_what_impairs_it(store: Store) -> None:
+    found = why(store, "stroma:DehydrozingeroneProduct", "stroma:enhances", "stroma:MSCActivity", limit=9)
+
+    assert "stroma:reduces o stroma:impairs SubPropertyOf stroma:enhances" in axioms(found)
+    claims = {s.id for axiom in found.reasons[0].axioms for s in axiom.sources if s.kind == "claim"}
+    assert {"claim:A255", "claim:A314"} <= claims
+    sizes = [len(reason.axioms) for reason in found.reasons]
+    assert len(sizes) > 1
+    assert sizes == sorted(sizes)
+
+
+# ---------------------------------------------------------------- things
+
+
+def test_an_individual_product_of_whartons_jelly_is_a_cord_product() -> None:
+    store = Store()
+    store.extend(read(ONTOLOGY).quads)
+    graph = mint("graph", "literature")
+    for quad in parse(path=Path(__file__).with_name("entailments.ttl")):
+        store.add(Quad(quad.subject, quad.predicate, quad.object, graph))
+    triple = statement("product:wj", "a", "stroma:UCMSCProduct")
+    store.add(Quad(*triple, mint("graph", "inferred", "type")))
+
+    (reason,) = explain(store, ONTOLOGY, *triple).reasons
+
+    assert expand("stroma:TissueWhartonJelly") in {fact.triple[2] for fact in reason.facts if fact.triple}
+    assert any(" o BFO:0000050" in axiom.manchester for axiom in reason.axioms)
+
+
+def test_prednisone_is_cautioned_through_a_claim_with_its_line_and_characters(store: Store) -> None:
+    found = why(store, *PREDNISONE)
+
+    sources = [source for axiom in found.reasons[0].axioms for source in axiom.sources]
+    (claim,) = (source for source in sources if source.id == "claim:A321")
+    assert (claim.fields["document"], claim.fields["line"]) == ("000", 80)
+    assert (claim.fields["start"], claim.fields["end"]) == (5442, 5476)
+    assert "generalised" in str(claim.fields["curatorNote"])
+    assert [rule.graph for rule in found.rules] == ["graph:inferred/type"]
+
+
+def test_a_chain_is_unrolled_to_its_two_stated_edges_with_their_claims(store: Store) -> None:
+    found = why(store, "collection:yang2025-core-rcts", "stroma:testsProduct", "product:yang2025-msc")
+
+    (reason,) = found.reasons
+    assert axioms(found) == {
+        "stroma:testsIntervention o stroma:administers SubPropertyOf stroma:testsProduct"
+    }
+    assert {str(fact.triple[1].value).rsplit("/", 1)[1] for fact in reason.facts if fact.triple} == {
+        "testsIntervention",
+        "administers",
+    }
+    assert all(source.kind == "claim" for fact in reason.facts for source in fact.sources)
+
+
+def test_a_rule_shows_the_statements_it_matched(store: Store) -> None:
+    (given, *_) = store.quads_for_pattern(None, RDF.type, STROMA.RepeatedDoseMSCTherapyRegimen, None)
+    assert isinstance(given.subject, NamedNode)
+
+    found = explain(store, ONTOLOGY, given.subject, RDF.type, STROMA.RepeatedDoseMSCTherapyRegimen)
+
+    by_rule = [r for r in found.reasons if r.axioms[0].manchester.startswith("ontology/rules/")]
+    predicates = {fact.triple[1] for reason in by_rule for fact in reason.facts if fact.triple}
+    assert STROMA.numberOfDoses in predicates
+    assert not found.complete
+
+
+# ---------------------------------------------------------------- what is stated
+
+
+def test_a_stated_edge_gives_every_claim_that_asserts_it(store: Store) -> None:
+    found = why(store, "PR:000000017", "stroma:enhances", "stroma:MSCImmunomodulation")
+
+    assert [source.id for source in found.sources] == ["claim:A170", "claim:C046", "claim:C048"]
+    assert (found.rules, found.reasons) == ((), ())
+
+
+def test_what_a_registry_says_gives_its_record(store: Store) -> None:
+    (source,) = why(store, "arm:NCT01547091/1", "a", "stroma:TrialArm").sources
+
+    assert (source.kind, source.id) == ("record", "record:clinicaltrials/NCT01547091")
+    assert source.fields["line"] == 4
+
+
+def test_a_definition_gives_its_module(store: Store) -> None:
+    (source,) = why(store, "stroma:UCMSCProduct", "a", "owl:Class").sources
+
+    assert source.fields["file"] == "ontology/modules/cells.ttl"
+
+
+def test_a_proposition_has_the_iri_under_which_claims_assert_it() -> None:
+    edge = statement("PR:000000017", "stroma:enhances", "stroma:MSCImmunomodulation")
+
+    assert proposition(edge) == claimed(*edge)
+
+
+# ---------------------------------------------------------------- over the whole graph
+
+
+def test_every_leaf_is_stated_in_the_snapshot_or_an_axiom_with_its_source(store: Store) -> None:
+    inferred = sorted(
+        (q for q in store if isinstance(q.graph_name, NamedNode) and q.graph_name.value.startswith(INFERRED)),
+        key=str,
+    )
+    things = [q for q in inferred if isinstance(q.object, NamedNode)]
+    for quad in things[:: len(things) // 15]:
+        assert isinstance(quad.subject, NamedNode)
+        assert isinstance(quad.object, NamedNode)
+        found = explain(store, ONTOLOGY, quad.subject, quad.predicate, quad.object, limit=1)
+        assert found.reasons, quad
+        for step in steps(found.reasons[0].proof):
+            for axiom in step.axioms:
+                assert axiom.sources, axiom
+            if step.stated:
+                assert step.triple is not None
+                graphs = [q.graph_name for q in store.quads_for_pattern(*step.triple, None)]
+                assert any(isinstance(g, NamedNode) and not g.value.startswith(INFERRED) for g in graphs)
+                assert step.sources, step
+
+
+def test_the_same_statement_always_reads_the_same(store: Store, embedded: Snapshot) -> None:
+    again = load_store(embedded)
+
+    for format in ("text", "json"):
+        assert rendered(why(store, *PREDNISONE), format) == rendered(why(again, *PREDNISONE), format)
+
+
+# ---------------------------------------------------------------- forms
+
+
+def test_the_rdf_says_all_in_declared_words_and_every_premise_is_described(store: Store) -> None:
+    triples = as_triples(why(store, *PREDNISONE))
+
+    graph = mint("graph", "file", "why")
+    read(ONTOLOGY).require_declared(Quad(*t, graph) for t in triples)  # type: ignore[misc]
+    described = {t.subject for t in triples if t.predicate == RDF.type}
+    premises = {t.object for t in triples if t.predicate in (STROMA.hasPremise, STROMA.hasConclusion)}
+    assert premises
+    assert premises <= described
+    turtle = rendered(why(store, *PREDNISONE), "turtle")
+    assert {q.triple for q in parse(turtle, RdfFormat.TURTLE)} == set(triples)
+
+
+def test_the_text_reads_from_the_conclusion_down_to_the_characters(store: Store) -> None:
+    lines = as_text(why(store, *PREDNISONE)).splitlines()
+
+    assert lines[0] == "prednisone is 'cautioned co-medication'"
+    said = "claim:A321: document 000, line 80, characters 5442-5476"
+    assert any(line.strip().startswith(said) for line in lines)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("curies", "said"),
+    [
+        (("product:prednisone", "stroma:x", '"a text"'), "object '\"a text\"' is a literal"),
+        (("product:prednisone", "stroma:x", "44.9"), "object '44.9' is a literal"),
+        (("nobody:prednisone", "a", "stroma:X"), "subject: 'nobody:prednisone' is not a CURIE"),
+        (("product:prednisone", "is", "stroma:X"), "predicate: 'is' is not a CURIE"),
+        (("product:a b<c>", "a", "stroma:X"), "subject 'product:a b<c>' is no IRI"),
+        (("product:" + "x" * 5000 + " ", "a", "stroma:X"), "is no IRI"),
+        (("--help", "a", "stroma:X"), "subject: '--help' is not a CURIE"),
+        (("", "a", "stroma:X"), "subject: '' is not a CURIE"),
+    ],
+)
+def test_what_is_no_statement_is_refused_by_the_part_at_fault(curies: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ParameterError) as refused:
+        statement(*curies)
+
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            "stroma:UCBMSCProduct rdfs:subClassOf stroma:UCMSCProduct",
+            "these statements are: stroma:UCBMSCProduct rdfs:subClassOf ",
+        ),
+        (
+            "stroma:UCMSCProduct rdfs:subClassOf stroma:WhartonJellyMSCProduct",
+            "stroma:WhartonJellyMSCProduct rdfs:subClassOf stroma:UCMSCProduct",
+        ),
+        ("product:nothing a stroma:MSCProduct", "says nothing of product:nothing"),
+        ("product:prednisone stroma:hasArm stroma:X", "these relations of product:prednisone are:"),
+        (
+            "stroma:GeneticFactor stroma:contributesTo stroma:NeoepitopeGeneration",
+            "it is only claimed: claim:A054 [hedged",
+        ),
+    ],
+)
+def test_what_is_not_in_the_graph_is_met_with_what_is(store: Store, asked: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        why(store, *asked.split())
+
+    assert said in str(refused.value)
+
+
+# ---------------------------------------------------------------- command line and HTTP
+
+
+def test_the_command_gives_json_and_exit_code_2_for_what_is_not_there(embedded: Snapshot) -> None:
+    def kg(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environ = {"KG_VAR": str(embedded.folder.parent.parent), "PATH": os.environ["PATH"]}
+        command = [sys.executable, "-m", "kg", "why", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+
+    done = kg(*PREDNISONE, "--format", "json", "--limit", "1")
+    told = json.loads(done.stdout)
+    assert told["version"] == embedded.version
+    assert told["statement"] == ["product:prednisone", "rdf:type", "stroma:CautionedCoMedication"]
+    assert (done.returncode, done.stderr) == (0, "")
+    refused = kg("product:prednisone", "a", "stroma:MSCProduct")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "these statements are: product:prednisone rdf:type" in refused.stderr
+    assert kg(*PREDNISONE, "--format", "pdf").returncode == 2
+
+
+@pytest.fixture(scope="module")
+def url(embedded: Snapshot) -> Iterator[str]:
+    """A real server over the embedded graph."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environ = {"KG_VAR": str(embedded.folder.parent.parent), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "kg", "serve", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert "Serving" in server.stdout.readline()
+        yield f"http://127.0.0.1:{port}/why"
+        server.terminate()
+
+
+def ask(url: str, accept: str, **values: str) -> tuple[int, str, bytes]:
+    request = urllib.request.Request(f"{url}?{urlencode(values)}", headers={"Accept": accept})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return answer.code, answer.headers["Content-Type"], answer.read()
+
+
+ASKED = dict(zip(("subject", "predicate", "object"), PREDNISONE, strict=True))
+
+
+def test_http_gives_json_a_page_and_turtle_by_negotiation(url: str, store: Store) -> None:
+    explained = why(store, *PREDNISONE)
+
+    status, kind, body = ask(url, "application/json", **ASKED)
+    told = json.loads(body)
+    assert (status, kind) == (200, "application/json")
+    assert told["justifications"] == as_json(explained)["justifications"]
+    status, kind, body = ask(url, "text/html", **ASKED)
+    assert (status, kind) == (200, "text/html; charset=utf-8")
+    assert b"document 000, line 80" in body
+    status, kind, body = ask(url, "text/turtle", **ASKED)
+    assert (status, kind) == (200, "text/turtle; charset=utf-8")
+    assert {q.triple for q in parse(body, RdfFormat.TURTLE)} == set(as_triples(explained))
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "said"),
+    [
+        ({**ASKED, "object": "stroma:MSCProduct"}, 404, "these statements are"),
+        ({**ASKED, "object": "44.9"}, 400, "is a literal"),
+        ({**ASKED, "subject": "--help"}, 400, "is not a CURIE"),
+        ({**ASKED, "limit": "0"}, 400, "from 1 to 20"),
+        ({**ASKED, "format": "pdf"}, 406, "there is no format 'pdf'"),
+        ({**ASKED, "depth": "3"}, 400, "no parameter 'depth'"),
+        ({"subject": "stroma:X"}, 400, "predicate, object missing"),
+        ({**ASKED, "subject": "stroma:<script>"}, 400, "is no IRI"),
+    ],
+)
+def test_http_refuses_what_it_cannot_explain(
+    url: str, values: dict[str, str], status: int, said: str
+) -> None:
+    answered, kind, body = ask(url, "application/json", **values)
+
+    assert (answered, kind) == (status, "application/problem+json")
+    assert said in json.loads(body)["detail"]
+
+
+def test_a_page_shows_what_was_asked_as_text_and_never_as_markup(url: str) -> None:
+    _, _, body = ask(url, "text/html", subject='"><script>x</script>')
+
+    assert b"<script>x" not in body
+
+
+def test_a_late_explanation_is_given_up_and_says_so(embedded: Snapshot) -> None:
+    settings = Settings(var=embedded.folder.parent.parent)
+    engine = MemoryEngine(embedded, workers=1)  # not started: /why needs only its snapshot
+    app = create_app(engine, settings, routers=[router(engine, settings, seconds=0.05)])
+
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stroma") as client:
+            return await client.get("/why", params=ASKED)
+
+    answer = asyncio.run(get())
+
+    assert answer.status_code == 503
+    assert "longer than 0.05 seconds" in answer.json()["detail"]
