@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rdflib import OWL, RDFS, SKOS, Graph, Literal, URIRef
 
-from kg import ontology as ontologies
 from kg.errors import UsageError
 from kg.release import rdf
 from kg.release import source as sources
@@ -88,7 +87,6 @@ def open_edition(path: Path) -> Edition:
             f"{path}: holds no ontology. Give a release's folder (with {PRODUCT}), a released Turtle file, "
             "or the folder of the modules"
         )
-    ontologies.read_files([file])  # its errors give line and column
     graph = rdf.parse_file(file)
     versions = sorted(map(str, graph.objects(None, OWL.versionInfo)))
     return edition(
@@ -170,11 +168,16 @@ def words(expression: Expression) -> str:
             return f"{texts[0]} {word} {texts[1]}"
     for ending, word in (("IntersectionOf", "and"), ("UnionOf", "or"), ("PropertyChain", "o")):
         if str(head).endswith(ending):
-            return f" {word} ".join(texts)
+            return f" {word} ".join(texts if word == "o" else sorted(texts, key=_simple_first))
     if head in ("SubClassOf", "SubObjectPropertyOf", "EquivalentClasses") and len(texts) == 2:
         word = "EquivalentTo" if head == "EquivalentClasses" else str(head)
         return f"{texts[0]} {word} {texts[1]}"
     return render(expression, curie)
+
+
+def _simple_first(text: str) -> tuple[bool, str]:
+    """The order of an intersection's parts means nothing; in words it is always the same."""
+    return text.startswith("("), text
 
 
 def compare(old: Edition, new: Edition) -> Difference:

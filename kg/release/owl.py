@@ -130,8 +130,7 @@ class Axioms:
         for kind, (name, predicate, read) in names.items():
             if kind in types:
                 members = self.graph.value(node, predicate) or self.graph.value(node, OWL.members)
-                items = [read(item) for item in self._list(node, members)]
-                return (name, *sorted(items, key=render))
+                return (name, *(read(item) for item in self._list(node, members)))
         raise _foreign(node, "a blank node that nothing refers to", self._tree.key(node)[:120])
 
     def _axiom(self, s: Node, p: URIRef, o: Node) -> Axiom:
@@ -269,8 +268,7 @@ class Axioms:
         ):
             if set(said) == {predicate}:
                 read = self._value if predicate == OWL.oneOf else self._class
-                parts = [read(item) for item in self._list(node, said[predicate])]
-                return (name, *sorted(parts, key=lambda e: (isinstance(e, tuple), render(e))))
+                return (name, *(read(item) for item in self._list(node, said[predicate])))
         if set(said) == {OWL.complementOf}:
             return ("ObjectComplementOf", self._class(said[OWL.complementOf]))
         if OWL.onProperty in said:

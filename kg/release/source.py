@@ -124,8 +124,8 @@ class Source:
         for module in self.modules:
             dropped = set(module.graph.subjects(RDF.type, OWL.Ontology))
             if base is not None:
-                dropped |= set(_closure(module.graph, set(module.graph.subjects(IMPORTED_FROM))))
-                dropped = {term for term in dropped if not ours(term)}
+                stubs = {term for term in module.graph.subjects(IMPORTED_FROM) if not ours(term)}
+                dropped |= set(_closure(module.graph, stubs))
             for triple in module.graph:
                 if triple[0] not in dropped:
                     graph.add(triple)
@@ -158,7 +158,7 @@ def read(folder: Path) -> Source:
     Raises OntologyError naming file, line and term: a syntax error, a term declared twice or without a
     label, a name no module declares, a deprecated term that names no replacement or is still used.
     """
-    ontologies.read(folder)  # its errors give line and column, which rdflib's do not always
+    ontologies.read(folder)  # that there is one, and that its syntax is right
     files = [p for p in (folder / "stroma.ttl", *sorted((folder / "modules").glob("*.ttl"))) if p.is_file()]
     source = Source(
         folder,
