@@ -14,6 +14,7 @@ import pytest
 from kg import checks, ontology
 from kg.check import Finding, check
 from kg.errors import OntologyError
+from kg.snapshot import Snapshot, read_lines
 from kg.terms import OBO, ROOT, expand
 
 TABLE = ROOT / "ontology" / "coverage.tsv"
@@ -119,3 +120,12 @@ def test_a_term_nobody_declares_is_told_with_the_line_and_the_nearest(tmp_path: 
     assert not finding.holds
     assert f"coverage.tsv, line {len(table.read_text('utf-8').splitlines())}: " in finding.detail
     assert "declared: stroma:MorningStiffness" in finding.detail
+
+
+def test_every_synonym_of_a_module_is_an_alternative_label_of_the_graph(embedded: Snapshot) -> None:
+    graph = b"<https://w3id.org/stroma/graph/inferred/alternative-label> ."
+    alternative = [line for line in read_lines(embedded) if line.rstrip().endswith(graph)]
+    text = b"".join(alternative).decode()
+    assert '/UCMSCProduct> <http://www.w3.org/2004/02/skos/core#altLabel> "UC-MSC"@en' in text  # related
+    assert '/CL_0000134> <http://www.w3.org/2004/02/skos/core#altLabel> "MSCs"@en' in text  # abbreviation
+    assert "干細" not in text  # hidden labels stay hidden
