@@ -119,7 +119,8 @@ class Question:
 
         Raises ParameterError for an unknown parameter (with near matches) or a value that does not fit.
         """
-        text = self.text
+        # All places are found in the file's own text, before any value of a reader stands in it.
+        replaced: list[tuple[int, int, str]] = []
         for name, value in values.items():
             if name not in self.parameters:
                 near = get_close_matches(name, self.parameters, n=3)
@@ -127,8 +128,11 @@ class Question:
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
                 raise ParameterError(f"{self.id} has no parameter {name!r}{hint} (it takes: {known})")
             term = str(self.parameters[name].term(value))
-            start, end = next(_block(name).finditer(text)).span(2)
-            text = f"{text[:start]} {term} {text[end:]}"
+            start, end = next(_block(name).finditer(self.text)).span(2)
+            replaced.append((start, end, f" {term} "))
+        text = self.text
+        for start, end, term in sorted(replaced, reverse=True):
+            text = text[:start] + term + text[end:]
         return text
 
 
@@ -157,7 +161,7 @@ class Catalogue(Mapping[str, Question]):
         try:
             return self._questions[id]
         except KeyError:
-            near = get_close_matches(id, self._questions, n=3, cutoff=0.4)
+            near = get_close_matches(id, self._questions, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise UsageError(f"no query is called {id!r}{hint}; /queries lists all {len(self)}") from None
 

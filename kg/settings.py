@@ -26,6 +26,20 @@ class Settings:
     query_tokens: int = 50_000
     query_nesting: int = 500  # brackets of any kind
 
+    def __post_init__(self) -> None:
+        for name, value, least, most in (
+            ("port", self.port, 0, 65_535),
+            ("workers", self.workers, 1, 1_024),
+            ("queue", self.queue, 0, 1_000_000),
+            ("query_seconds", self.query_seconds, 0.001, 86_400),
+            ("worker_memory_bytes", self.worker_memory_bytes, 2**20, 2**50),
+            ("query_bytes", self.query_bytes, 1, 2**30),
+            ("query_tokens", self.query_tokens, 1, 2**30),
+            ("query_nesting", self.query_nesting, 1, 2_000),
+        ):
+            if not least <= value <= most:
+                raise UsageError(f"{name} is {value}; it must lie between {least} and {most}")
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Settings from environment variables; raises UsageError naming a variable that does not parse."""
@@ -47,5 +61,6 @@ class Settings:
                 try:
                     values[name] = kind(environ[variable])
                 except ValueError:
-                    raise UsageError(f"{variable}={environ[variable]!r} is not a {kind.__name__}") from None
+                    called = {int: "whole number", float: "number"}.get(kind, kind.__name__)
+                    raise UsageError(f"{variable}={environ[variable]!r} is not a {called}") from None
         return cls(**values)  # type: ignore[arg-type]

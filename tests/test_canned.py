@@ -53,6 +53,18 @@ def test_any_text_comes_back_unchanged_as_one_literal(echo: Catalogue, word: str
     assert [row["word"] for row in rows] == [Literal(word.strip())]
 
 
+def test_a_text_that_looks_like_another_parameter_stays_a_text(tmp_path: Path) -> None:
+    two = ECHO.replace(
+        'name: weight, type: decimal, default: "70.0", minimum: 0', "name: weight, type: text, default: null"
+    )
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "two.rq").write_text(two.replace("{ 70.0 }", "{ UNDEF }"), encoding="utf-8")
+    hostile = "VALUES ?weight { q }"
+    query = Catalogue.read(tmp_path)["two"].bind({"word": hostile, "weight": " } SERVICE <http://a/> { "})
+    (row,) = Store().query(query)  # type: ignore[union-attr]
+    assert row["word"] == Literal(hostile)
+
+
 @given(value=st.text(max_size=40))
 def test_an_iri_parameter_gives_one_iri_or_a_clear_refusal(echo: Catalogue, value: str) -> None:
     try:

@@ -76,7 +76,7 @@ def _run(command: str, environment: dict[str, str]) -> str:
 
 def test_the_answer_on_the_first_screen_is_the_one_the_graph_gives(environment: dict[str, str]) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    command = re.search(r"^\$ (kg query .*)$", text, re.M)
+    command = re.search(r"^\$ (\.venv/bin/kg query .*)$", text, re.M)
     assert command is not None
     shown = [
         [cell.strip() for cell in line.strip("|").split("|")]

@@ -164,11 +164,11 @@ def test_a_cap_that_is_crossed_is_named(query: str, limit: str) -> None:
 )
 def test_no_text_takes_the_tokenizer_long(piece: str) -> None:
     text = ("SELECT * { " + piece * 200_000)[: LIMITS.query_bytes]
-    started = time.perf_counter()
+    started = time.process_time()
     with suppress(QueryTooLarge, QuerySyntaxError):
         guard.inspect(text, replace(LIMITS, query_tokens=1_000_000))
-    # Linear: some 50 ms here. Quadratic would be minutes; the bound leaves room for a busy machine.
-    assert time.perf_counter() - started < 2
+    # Linear: some 50 ms of processor time here. Quadratic would be minutes.
+    assert time.process_time() - started < 5
 
 
 def test_every_query_of_the_w3c_suite_passes_unless_it_is_wrong_or_calls_out(shared: Path) -> None:

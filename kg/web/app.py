@@ -115,8 +115,25 @@ class _Front:
                     message["headers"] += self._preflight
             await send(message)
 
-        app = self._sparql if scope["path"] in ("/sparql", "/sparql/") else self._app
-        await app(scope, receive, send_with_headers)
+        if scope["path"] in ("/sparql", "/sparql/"):
+            await self._sparql(scope, receive, send_with_headers)
+        elif scope["method"] == "OPTIONS":
+            methods = [
+                (b"allow", b"GET, HEAD, OPTIONS"),
+                (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+            ]
+            await send_with_headers({"type": "http.response.start", "status": 204, "headers": methods})
+            await send({"type": "http.response.body", "body": b""})
+        elif scope["method"] == "HEAD":
+            # The routes know GET only; the headers are those of GET, and the body is left out.
+            async def send_head(message: Message) -> None:
+                if message["type"] == "http.response.body":
+                    message = {**message, "body": b""}
+                await send_with_headers(message)
+
+            await self._app({**scope, "method": "GET"}, receive, send_head)
+        else:
+            await self._app(scope, receive, send_with_headers)
 
 
 class _Server(uvicorn.Server):
