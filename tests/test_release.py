@@ -439,6 +439,10 @@ BROKEN = {
     "unknown property": (":Cell :colour 1 .", r"stroma:Cell: .* stroma:colour, which no module declares"),
     "no OWL": (":Cell :holds 1 .", r"stroma:Cell: stroma:holds 1 is no OWL 2 axiom"),
     "no list": (":Cell rdfs:subClassOf [ owl:unionOf :Product ] .", r"a list .* is no OWL 2 axiom"),
+    "control character": (
+        r':Arm a owl:Class ; rdfs:label "a\u000Brm"@en .',
+        r"more\.ttl:7: stroma:Arm: the text of rdfs:label holds the control character U\+000B. Remove it",
+    ),
     "cycle": (
         ":Cell rdfs:subClassOf _:a . _:a owl:complementOf _:b . _:b owl:complementOf _:a .",
         r"a blank node contains itself",
@@ -495,3 +499,31 @@ def test_an_earlier_release_that_cannot_be_read_is_named(
     with pytest.raises(StromaError, match=message):
         release(write(tmp_path / "source"), tmp_path / "out", previous=tmp_path / "old")
     assert not (tmp_path / "out").exists()
+
+
+def kg(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kg", "ontology", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_verb_prints_the_changes_and_fails_where_a_name_vanished(tmp_path: Path) -> None:
+    old = write(tmp_path / "old")
+    new = write(tmp_path / "new", PRODUCTS[: PRODUCTS.index(":vial")])
+
+    same, fewer = kg("diff", old, old), kg("diff", old, new)
+
+    assert (same.returncode, same.stdout) == (
+        0,
+        "# Changes from 2026-11-22 to 2026-11-22\n\nNothing changed.\n",
+    )
+    assert fewer.returncode == 4
+    assert "## Terms gone without deprecation\n\n- `stroma:vial` “vial”" in fewer.stdout
+    assert fewer.stderr.startswith("kg: stroma:vial: gone without deprecation")
+
+
+def test_the_verb_refuses_in_one_line(tmp_path: Path) -> None:
+    done = kg("release", "--to", tmp_path / "out", "--version", "soon")
+
+    assert done.returncode == 2
+    assert done.stderr == "kg: version 'soon': is no date. Write it as year-month-day, such as 2026-11-22\n"
+    assert list(tmp_path.iterdir()) == []

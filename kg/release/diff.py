@@ -6,7 +6,7 @@ Hides how two versions are compared: term by term, statement by statement, whate
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def edition(graph: Graph, version: str, mappings: Iterable[Path]) -> Edition:
         if axiom[0] == "AnnotationAssertion" and axiom[1] in _MATCHES:
             rows.add((curie(str(axiom[2])), _MATCHES[URIRef(str(axiom[1]))], curie(str(axiom[3]))))
         elif axiom[0] != "Declaration":
-            subject, what, language, value = _statement(axiom)
+            subject, what, language, value = _statement(axiom, labels)
             statements[subject if subject in kinds else None][what, language].add(value)
     replaced = {
         s: sorted(o for o in graph.objects(s, REPLACED_BY) if isinstance(o, URIRef))
@@ -138,11 +138,11 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
     return found
 
 
-def _statement(axiom: Axiom) -> tuple[URIRef | None, str, str, str]:
+def _statement(axiom: Axiom, labels: Mapping[URIRef, str]) -> tuple[URIRef | None, str, str, str]:
     """The term an axiom is about, what it says, in which language, and the value."""
     if axiom[0] == "AnnotationAssertion" and not isinstance(axiom[1], tuple):
         predicate, subject, value = URIRef(str(axiom[1])), URIRef(str(axiom[2])), axiom[3]
-        what = _WORDS.get(predicate, curie(predicate))
+        what = _WORDS.get(predicate) or labels.get(predicate) or curie(predicate)
         if isinstance(value, Literal):
             return subject, what, value.language or "", str(value)
         return subject, what, "", curie(str(value))

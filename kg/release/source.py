@@ -32,6 +32,7 @@ IMPORTED_FROM = URIRef(OURS + "importedFrom")
 LICENCE = URIRef("http://purl.org/dc/terms/license")
 TITLE = URIRef("http://purl.org/dc/terms/title")
 _SHOWN = 10
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def ours(term: Node) -> bool:
@@ -166,7 +167,7 @@ def read(folder: Path) -> Source:
         tuple(Module(path, rdf.parse_file(path)) for path in sorted((folder / "shapes").glob("*.ttl"))),
         tuple(sorted((folder / "mappings").glob("*.tsv"))),
     )
-    problems = [*_declarations(source), *_deprecations(source)]
+    problems = [*_declarations(source), *_control_characters(source), *_deprecations(source)]
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise OntologyError("; ".join(problems[:_SHOWN]) + more)
@@ -190,6 +191,21 @@ def _declarations(source: Source) -> Iterator[str]:
     for term, (module, _) in sorted(first.items()):
         if term not in labelled:
             yield f'{module.line(term)}: {curie(term)} has no label. Add rdfs:label "…"@en'
+
+
+def _control_characters(source: Source) -> Iterator[str]:
+    """Text that XML cannot hold, so that no file would be the same everywhere."""
+    for module in (*source.modules, *source.shapes):
+        for term, predicate, value in sorted(module.graph):
+            found = _CONTROL.search(value) if isinstance(value, Literal) else None
+            if found:
+                where = (
+                    f"{module.line(term)}: {curie(term)}" if isinstance(term, URIRef) else module.path.name
+                )
+                yield (
+                    f"{where}: the text of {curie(str(predicate))} holds the control character "
+                    f"U+{ord(found[0]):04X}. Remove it"
+                )
 
 
 def _deprecations(source: Source) -> Iterator[str]:
