@@ -156,6 +156,12 @@ def test_a_term_declared_in_two_modules_is_told_with_both_places(plant: Plant) -
     assert "Keep the declaration in the module of its subject" in told
 
 
+def test_a_name_used_for_two_terms_of_one_module_is_told_with_both_lines(plant: Plant) -> None:
+    twice = 'stroma:Planted a owl:Class ; rdfs:label "one thing"@en .\n'
+    told = failed(plant(twice + twice.replace("one", "another")))["source several-labels"]
+    assert "planted.ttl, line 10 and planted.ttl, line 11: stroma:Planted (another thing / one thing)" in told
+
+
 def test_a_wrong_language_tag_is_told_with_file_line_and_the_tags_to_use(plant: Plant) -> None:
     text = 'stroma:Planted a owl:Class ;\n    rdfs:subClassOf stroma:Claim ; skos:prefLabel "细胞"@zh-CN .'
     told = failed(plant(text))["source language-tag"]
