@@ -83,9 +83,9 @@ class Provenance:
                 fields[name] = value
         record = self._text(claim, PROV.wasDerivedFrom)
         extra = "; ".join(
-            f"{words} {fields[name]}"
+            f"{words} {fields[name]}".strip()
             for name, words in (
-                ("confidence", "confidence"),
+                ("confidence", ""),
                 ("basis", "by"),
                 ("extractionRule", "rule"),
                 ("curatorNote", "note:"),

@@ -59,7 +59,8 @@ def opening(title: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)} · Stroma</title><style>{_STYLE}</style></head><body>"
         '<header><a class="name" href="/">Stroma</a><nav class="row"><a href="/sparql">SPARQL</a>'
-        '<a href="/queries">Questions</a><a href="/health">Health</a></nav></header><main>\n'
+        '<a href="/queries">Questions</a><a href="/why">Why</a>'
+        '<a href="/health">Health</a></nav></header><main>\n'
     )
 
 

@@ -32,6 +32,9 @@ from kg.web.pages import page
 from kg.why import MAX_LIMIT, statement
 
 SECONDS = 10.0  # an explanation of the embedded graph takes one
+_QUADS_A_SECOND = (
+    50_000  # more for a larger graph, which has to be loaded first; a busy core loads twice that
+)
 _WAITING = 8
 _KEPT = 256  # explanations kept; a snapshot never changes
 _OFFERED = {
@@ -44,10 +47,11 @@ _OFFERED = {
 _PARTS = ("subject", "predicate", "object")
 
 
-def router(engine: Engine, settings: Settings, *, seconds: float = SECONDS) -> APIRouter:
-    """`/why?subject=…&predicate=…&object=…[&limit=…][&format=…]`; `seconds` is an explanation's deadline."""
+def router(engine: Engine, settings: Settings, *, seconds: float | None = None) -> APIRouter:
+    """`/why?subject=…&predicate=…&object=…[&limit=…][&format=…]`; `seconds` is an explanation's deadline,
+    by default ten and one for every 50,000 quads."""
     routes = APIRouter(tags=["why"])
-    explainer = _Explainer(engine, seconds)
+    explainer = _Explainer(engine, seconds or SECONDS + engine.snapshot.quads / _QUADS_A_SECOND)
 
     @routes.get("/why", summary="Why a statement is in the graph: its sources, or its proof")
     async def why(request: Request) -> Response:
@@ -144,7 +148,7 @@ class _Explainer:
             out, said = await asyncio.wait_for(process.communicate(), self._seconds)
         except TimeoutError:
             raise QueryTimeout(
-                f"The explanation took longer than {self._seconds:g} seconds; `kg why` has no such limit"
+                f"The explanation took longer than {self._seconds:.3g} seconds; `kg why` has no such limit"
             ) from None
         finally:
             if process.returncode is None:
