@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-from bench import building, serving
+from bench import building, reasoners, serving
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Row = tuple[str, float | int | str, str]  # what, value, unit or remark
@@ -19,6 +19,8 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
     "build": building.build_times,
     "loaders": building.loader_pace,
     "memory": building.memory_as_records_grow,
+    "reasoners": reasoners.reasoners,
+    "axioms": reasoners.axioms_that_rows_need,
     "http": serving.queries_over_http,
 }
 

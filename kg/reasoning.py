@@ -24,6 +24,7 @@ from typing import IO
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, parse
 
 from kg.axioms import Hierarchy, read_axioms
+from kg.checks import Places
 from kg.errors import OntologyError
 from kg.facts import CLAIM_WORDS, TYPE, Edge, Parts, Stated, term, token
 from kg.model import Model, rule_texts
@@ -97,8 +98,9 @@ def infer(
         clock.lap("classify")
         if unsatisfiable:
             explained = Model(hierarchy, hierarchy.told(), explaining=True)
+            place = Places(ontology.files)[compress(unsatisfiable[0].value)]
             raise OntologyError(
-                f"{len(unsatisfiable)} class(es) can have no instance: {_listed(unsatisfiable)}. "
+                f"{place}{len(unsatisfiable)} class(es) can have no instance: {_listed(unsatisfiable)}. "
                 f"{explained.explain_class(unsatisfiable[0])}. "
                 "Correct one of these axioms in ontology/modules/"
             )

@@ -269,7 +269,7 @@ def functional(triples: Iterable[Triple]) -> list[str]:
     assert document is not None
     text = pyhornedowl.open_ontology_from_string(document.decode(), serialization="rdf").save_to_string("ofn")
     lines = {line.strip().removeprefix("Ontology(").strip() for line in text.splitlines()} - {"", ")"}
-    # py-horned-owl 2.0.0 drops owl:AllDisjointClasses in silence (tests/test_referees.py watches it).
+    # py-horned-owl 2.0.0 drops owl:AllDisjointClasses in silence (tests/test_release.py watches it).
     lines |= {f"DisjointClasses({' '.join(map(str, members))})" for members in _all_disjoint(kept)}
     return sorted(line for line in lines if not line.startswith("<"))
 

@@ -115,7 +115,7 @@ class Row:
 
 
 with (HERE / "entailments.tsv").open(encoding="utf-8") as table:
-    ROWS = [Row(**line) for line in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    ROWS = [Row(**line) for line in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")]
 # An impossible class leaves all else as it was; an impossible thing makes all impossible and stands alone.
 ALONE = [row for row in ROWS if row.given and row.relation == "type" and row.expected == "yes"]
 TOGETHER = [row for row in ROWS if row not in ALONE]

@@ -15,8 +15,9 @@ from kg.axioms import Hierarchy, read_axioms
 from kg.errors import OntologyError
 from kg.facts import token
 from kg.model import Model
-from kg.ontology import Ontology, read
+from kg.ontology import Ontology, read, read_files
 from kg.reasoning import AT_ONCE, CLAIMS_DERIVED, METADATA, claims_derived, infer
+from kg.rules import Rule
 from kg.snapshot import Snapshot, read_lines
 from kg.terms import OWL, RDF, RDFS, ROOT, STROMA, expand, mint
 
@@ -90,18 +91,21 @@ def test_a_contradiction_in_the_data_stops_with_the_statements_it_follows_from(
     assert {word for word in said if word not in str(caught.value)} == set()
 
 
-def test_an_unsatisfiable_class_stops_with_the_axioms_it_follows_from(ontology: Ontology) -> None:
-    planted = quads_of(
-        "stroma:Chimera a owl:Class ; rdfs:subClassOf stroma:UCMSCProduct , stroma:DrugProduct ."
-    )
-    broken = replace(
-        ontology,
-        quads=(*ontology.quads, *planted),
-        declared={**ontology.declared, STROMA.Chimera: frozenset({"class"})},
+def test_an_unsatisfiable_class_stops_with_its_place_and_the_axioms_it_follows_from(
+    ontology: Ontology, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.ttl"
+    broken.write_text(
+        f"@prefix stroma: <{STROMA('').value}> .\n"
+        f"@prefix owl: <{OWL('').value}> .\n"
+        f"@prefix rdfs: <{RDFS('').value}> .\n\n"
+        "stroma:Chimera a owl:Class ; rdfs:subClassOf stroma:UCMSCProduct , stroma:DrugProduct .\n",
+        encoding="utf-8",
     )
 
-    with pytest.raises(OntologyError, match=r"1 class.*stroma:Chimera.*nothing is .*DrugProduct"):
-        inferred_from(broken, [])
+    said = r"broken\.ttl, line 5: 1 class.*stroma:Chimera.*nothing is .*DrugProduct.*Correct one"
+    with pytest.raises(OntologyError, match=said):
+        inferred_from(read_files([*ontology.files, broken]), [])
 
 
 def test_without_its_chain_an_entailment_is_gone(ontology: Ontology, abox: list[Quad]) -> None:
@@ -274,6 +278,26 @@ def test_a_rule_sees_numbers_and_what_the_reasoner_found(
     found = {q.subject for q in inferences.quads if q.graph_name == graph}
     assert found == {expand("regimen:msc"), expand("regimen:placenta")}
     assert inferences.counts["repeated-dosing"] == 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("?regimen a stroma:MSCTherapyRegimen .", {RDF.type: {STROMA.MSCTherapyRegimen}}),
+        ("?regimen a stroma:MSCTherapyRegimen . ?regimen a ?other .", {RDF.type: None}),
+        ('?regimen stroma:unit "mg" .', {STROMA.unit: None}),
+        ("?regimen ?any stroma:MSCTherapyRegimen .", None),
+        ("?regimen a/a stroma:MSCTherapyRegimen .", None),
+    ],
+)
+def test_a_rule_is_given_no_more_than_its_patterns_can_match(
+    pattern: str, wanted: dict[NamedNode, set[NamedNode] | None] | None, tmp_path: Path
+) -> None:
+    rule = tmp_path / "rule.rq"
+    head = RULE[: RULE.index("WHERE")].replace("stroma:ScheduleRepeated", "?regimen")
+    rule.write_text(f"{head} WHERE {{ {pattern} }}", encoding="utf-8")
+
+    assert Rule.read(rule).wanted == (None if wanted is None else {STROMA.hasSchedule: None, **wanted})
 
 
 @pytest.mark.parametrize(
