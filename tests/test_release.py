@@ -484,6 +484,13 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file is no folder")
+
+    with pytest.raises(UsageError, match=r"out: cannot be written .* Give another folder"):
+        release(write(tmp_path / "source"), tmp_path / "file" / "out")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(None, "holds no ontology"), ("<a> <b> .", r"stroma\.ttl, line 1, column \d+")],

@@ -59,6 +59,17 @@ def release(
     checked = source.read(folder)
     version = source.dated(version) if version is not None else checked.version
     files, changes = _files(checked, version, previous)
+    try:
+        _publish(files, to)
+    except OSError as problem:
+        raise UsageError(
+            f"{to}: cannot be written ({problem.strerror}). Give another folder with --to"
+        ) from problem
+    return changes
+
+
+def _publish(files: Mapping[str, bytes], to: Path) -> None:
+    """Write files beside `to` and move them there in one step."""
     to.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.parent))
     try:
@@ -71,7 +82,6 @@ def release(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return changes
 
 
 def diff(old: Path, new: Path) -> Difference:

@@ -133,6 +133,8 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
     found = []
     for line in lines[1:]:
         cells = line.split("\t")
+        if len(cells) <= max(columns):
+            raise UsageError(f"{path.name}: the row {line[:60]!r} is cut off. Give it all its columns")
         subject, predicate, value = (cells[column] for column in columns)
         found.append((subject, matches.get(predicate, predicate), value))
     return found
