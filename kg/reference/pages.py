@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from pyoxigraph import Literal, NamedNode, parse
+from pyoxigraph import Literal, NamedNode
 
 from kg import ontology as ontologies
-from kg import reasoning
 from kg.canned import Catalogue
 from kg.errors import UsageError
 from kg.ontology import Ontology
+from kg.reasoning import inferred_quads
 from kg.reference.pictures import Picture, read_pictures
 from kg.reference.terms import LANGUAGE_NAMES, LANGUAGES, Term, gather
 from kg.terms import BASE, DCTERMS, compress
@@ -58,10 +58,8 @@ def write_reference(root: Path, to: Path) -> Written:
     _refuse_foreign(to)
     ontology = ontologies.read(root / "ontology")
     questions = Catalogue.read(root / "queries")
-    with tempfile.TemporaryDirectory() as folder:
-        inferred = Path(folder) / "inferred.nq"
-        reasoning.infer(ontology, (), root / "ontology" / "rules", inferred)
-        terms = gather(ontology, parse(path=inferred), root / "ontology", questions)
+    inferred = inferred_quads(ontology, (), root / "ontology" / "rules")
+    terms = gather(ontology, inferred, root / "ontology", questions)
     pictures = read_pictures(root / "docs" / "diagrams")
     for picture in pictures:
         for iri in sorted(picture.terms(), key=str):
