@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from kg.canned import Catalogue
 from kg.snapshot import Snapshot
 from kg.terms import ROOT
 
@@ -92,7 +91,7 @@ def test_every_kg_command_of_the_readme_runs(environment: dict[str, str]) -> Non
         line.split("  #")[0]
         for block in _blocks(ROOT / "README.md")
         for line in block.splitlines()
-        if ".venv/bin/kg" in line
+        if ".venv/bin/kg" in line and not line.startswith("$")  # the first screen has its own test
     ]
     assert len(commands) >= 5
     for command in commands:
@@ -118,9 +117,3 @@ def test_every_curl_of_the_readme_gets_an_answer(environment: dict[str, str]) ->
     finally:
         server.terminate()
         server.communicate(timeout=20)
-
-
-def test_the_readme_counts_its_questions_right() -> None:
-    questions = len(Catalogue.read(ROOT / "queries"))
-    words = {12: "Twelve"}
-    assert f"{words.get(questions, questions)} questions" in (ROOT / "README.md").read_text(encoding="utf-8")
