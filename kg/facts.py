@@ -23,6 +23,7 @@ from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 
 from kg.axioms import VOCABULARY
 from kg.ontology import Ontology
+from kg.rules import Wanted
 from kg.snapshot import line_of, sorted_unique
 from kg.terms import OWL, RDF, RDFS, STROMA
 
@@ -63,10 +64,10 @@ class Stated:
     """What reasoning takes from what is stated: axioms in memory; facts and claims in files of a folder.
 
     The facts about the ontology's own individuals, such as exemplars, are held too (`own`): everything leads
-    to some of them. `for_rules` are the predicates that rules read, None when they may read any.
+    to some of them. `for_rules` is what rules read (`kg.rules`), None when it may be anything.
     """
 
-    def __init__(self, ontology: Ontology, for_rules: frozenset[NamedNode] | None, folder: Path) -> None:
+    def __init__(self, ontology: Ontology, for_rules: Wanted | None, folder: Path) -> None:
         self.axioms: list[Quad] = []  # of data; the ontology's are in the ontology
         self.class_relations: set[bytes] = set()  # properties that relate classes
         self._class_edges: set[Edge] = set()
@@ -80,7 +81,11 @@ class Stated:
             if isinstance(end, NamedNode)
         }
         self._own_facts: set[Edge] = set()
-        self._for_rules = None if for_rules is None else frozenset(map(token, for_rules))
+        self._anything_for_rules = for_rules is None
+        self._for_rules = {
+            token(p): None if objects is None else frozenset(map(token, objects))
+            for p, objects in (for_rules or {}).items()
+        }
         self._facts, self._aside, self._rules = (folder / name for name in ("facts", "aside", "rules.nq"))
         self._read(map(line_of, ontology.quads), definition=True)
 
@@ -97,11 +102,11 @@ class Stated:
         ):
             for line in lines:
                 s, p, rest = line.split(b" ", 2)
-                if self._for_rules is None or p in self._for_rules:
+                o = rest.split(b" ", 1)[0]
+                if self._rules_read(p, o):
                     rules.write(line)
                 if p not in read:
                     continue
-                o = rest.split(b" ", 1)[0]
                 between_names = s[:1] == b"<" and o[:1] == b"<"
                 if between_names and self._is_fact(s, p, o):
                     if s in self._own:
@@ -121,6 +126,10 @@ class Stated:
                         aside.write(line)
                 if between_names and p in _CLAIM_WORDS:
                     aside.write(line)
+
+    def _rules_read(self, p: bytes, o: bytes) -> bool:
+        objects = self._for_rules.get(p, frozenset())
+        return self._anything_for_rules or objects is None or o in objects
 
     def _is_fact(self, s: bytes, p: bytes, o: bytes) -> bool:
         """`Ontology.is_fact`, of tokens."""
@@ -181,7 +190,8 @@ class Stated:
         """An N-Quads file of what rules read, of some inferred lines too."""
         with self._rules.open("ab") as rules:
             for line in inferred:
-                if self._for_rules is None or line.split(b" ", 2)[1] in self._for_rules:
+                _, p, o, _ = line.split(b" ", 3)
+                if self._rules_read(p, o):
                     rules.write(line)
         return self._rules
 

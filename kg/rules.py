@@ -1,7 +1,8 @@
 """CONSTRUCT rules: what OWL cannot say, one idea a file (`ontology/rules/<name>.rq`).
 
-Hides the store they run in. A rule that names its predicates is given their statements only, so that memory
-holds no more; one with a variable or a path for a predicate is given everything.
+Hides the store they run in, which is in memory. So rules are given only the statements that one of their
+patterns can match, by predicate and, where it is a fixed IRI, object. One with a variable or a path for a
+predicate is given everything.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from kg.errors import OntologyError
 from kg.terms import mint
 
 Constructed = tuple[NamedNode, NamedNode, NamedNode | Literal]
+# By predicate, the objects that patterns fix; None where one of them does not.
+Wanted = Mapping[NamedNode, frozenset[NamedNode] | None]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A CONSTRUCT query of `ontology/rules/`; `predicates` it reads or writes, None when it may read any."""
+    """A CONSTRUCT query of `ontology/rules/`; the statements `wanted` by it are None when they may be any."""
 
     path: Path
     query: str
     summary: str
-    predicates: frozenset[NamedNode] | None
+    wanted: Wanted | None
 
     @staticmethod
     def read(path: Path) -> Rule:
@@ -43,15 +46,23 @@ class Rule:
         )
         if not summary:
             raise OntologyError(f"{path.name}: says not what it adds; begin it with a line `#+ summary: ...`")
+        wanted: dict[NamedNode, frozenset[NamedNode] | None] = {}
         try:
-            predicates: set[NamedNode] = set()
-            for triple in _triples(prepareQuery(query).algebra):
-                if not isinstance(triple[1], URIRef):  # a variable or a path
+            for _, p, o in _triples(prepareQuery(query).algebra):
+                if not isinstance(p, URIRef):  # a variable or a path
                     return Rule(path, query, summary, None)
-                predicates.add(NamedNode(str(triple[1])))
+                objects = frozenset({NamedNode(str(o))}) if isinstance(o, URIRef) else None
+                _widen(wanted, NamedNode(str(p)), objects)
         except Exception as problem:  # rdflib raises its parser's own, without a common base
             raise OntologyError(f"{path.name}: does not parse: {problem}. Mend {path}") from problem
-        return Rule(path, query, summary, frozenset(predicates))
+        return Rule(path, query, summary, wanted)
+
+
+def _widen(
+    wanted: dict[NamedNode, frozenset[NamedNode] | None], p: NamedNode, objects: frozenset[NamedNode] | None
+) -> None:
+    before = wanted.get(p, frozenset())
+    wanted[p] = None if objects is None or before is None else before | objects
 
 
 def _triples(algebra: object) -> Iterator[tuple[object, ...]]:
@@ -67,14 +78,15 @@ def _triples(algebra: object) -> Iterator[tuple[object, ...]]:
             yield from _triples(part)
 
 
-def read_by(rules: Iterable[Rule]) -> frozenset[NamedNode] | None:
-    """The predicates that some rules read or write, None when they may be any."""
-    found: set[NamedNode] = set()
+def read_by(rules: Iterable[Rule]) -> Wanted | None:
+    """The statements that some rules read or write, None when they may be any."""
+    found: dict[NamedNode, frozenset[NamedNode] | None] = {}
     for rule in rules:
-        if rule.predicates is None:
+        if rule.wanted is None:
             return None
-        found |= rule.predicates
-    return frozenset(found)
+        for p, objects in rule.wanted.items():
+            _widen(found, p, objects)
+    return found
 
 
 def construct(rules: Iterable[Rule], file: Path, quads: Iterable[Quad]) -> Iterator[tuple[str, Constructed]]:
