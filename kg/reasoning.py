@@ -23,7 +23,7 @@ from typing import IO
 
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, parse
 
-from kg.axioms import Hierarchy, read_axioms
+from kg.axioms import And, Hierarchy, read_axioms
 from kg.checks import Places
 from kg.errors import OntologyError
 from kg.facts import CLAIM_WORDS, TYPE, Edge, Parts, Stated, term, token
@@ -135,9 +135,12 @@ def claims_derived(ontology: Ontology, quads: Iterable[Quad]) -> tuple[Quad, ...
     """The axioms *every X p some Y* that accepted claims give, each annotated with its claims.
 
     A claim is accepted here when it is asserted (not hedged, not recommended) and its proposition positive;
-    a proposition is about classes when subject and object are declared classes, its predicate an object
-    property.
+    a proposition is about classes when subject and object are declared classes. Whether it is meant of every
+    X is for the ontology to say: its predicate is marked `stroma:readsAs "every"`, and no class above X
+    "report". All other claims stay what a source reports (docs/decisions/0007-what-claims-may-imply.md).
     """
+    every, report = _readings(ontology)
+    subjects, relations = ontology.classes - report, ontology.object_properties & every
     asserted: set[NamedNode] = set()
     claims: dict[NamedNode, list[NamedNode]] = {}
     says: dict[NamedNode, dict[NamedNode, NamedNode]] = {}
@@ -160,12 +163,35 @@ def claims_derived(ontology: Ontology, quads: Iterable[Quad]) -> tuple[Quad, ...
         if (
             accepted
             and words.get(STROMA.polarity) == STROMA.PolarityPositive
-            and edge[0] in ontology.classes
-            and edge[1] in ontology.object_properties
+            and edge[0] in subjects
+            and edge[1] in relations
             and edge[2] in ontology.classes
         ):
             found += _axiom(edge[0], edge[1], edge[2], accepted)
     return tuple(found)
+
+
+def _readings(ontology: Ontology) -> tuple[set[NamedNode], set[NamedNode]]:
+    """The terms marked `stroma:readsAs "every"`; those marked "report", with all classes told below."""
+    every, report = (
+        {
+            q.subject
+            for q in ontology.quads
+            if q.predicate == STROMA.readsAs and q.object == Literal(how) and isinstance(q.subject, NamedNode)
+        }
+        for how in ("every", "report")
+    )
+    told: dict[NamedNode, list[NamedNode]] = {}
+    for sub, sup in read_axioms(ontology.quads).subclasses:
+        for parent in sup.parts if isinstance(sup, And) else (sup,):
+            if isinstance(sub, NamedNode) and isinstance(parent, NamedNode):
+                told.setdefault(parent, []).append(sub)
+    todo = list(report)
+    while todo:
+        below = set(told.get(todo.pop(), ())) - report
+        report |= below
+        todo += below
+    return every, report
 
 
 def _axiom(

@@ -143,6 +143,36 @@ def test_a_claim_that_falls_takes_its_inferences_with_it(ontology: Ontology, abo
     assert (expand("product:prednisone"), RDF.type, STROMA.CautionedCoMedication) not in found
 
 
+READINGS = [
+    # a claim of a relation that reads as "every", about no therapy, product, arm or study: an axiom
+    ("PR:000000017", "stroma:enhances", "stroma:MSCImmunomodulation", True),
+    ("CHEBI:81361", "RO:0000087", "CHEBI:22586", True),
+    ("CL:0000134", "RO:0002215", "stroma:MSCImmunomodulation", True),
+    # one tissue of several; effects and properties of a therapy: what a source reports
+    ("CL:0000134", "stroma:isolatedFrom", "UBERON:0002371", False),
+    ("stroma:MSCTherapyRegimen", "stroma:improves", "MONDO:0008383", False),
+    ("stroma:MSCTherapyRegimen", "stroma:hasProperty", "stroma:MSCSafety", False),
+    # a relation that reads as "every", of a class below a regimen, a product or an arm
+    ("stroma:UCMSCTherapyRegimen", "stroma:reduces", "PR:000005897", False),
+    ("stroma:PrednisoneProduct", "stroma:impairs", "stroma:MSCEfficacy", False),
+    ("stroma:MSCPlusInterferonGammaArm", "stroma:increases", "stroma:RegulatoryTToTh17Ratio", False),
+]
+
+
+@pytest.mark.parametrize(("subject", "relation", "object", "implies"), READINGS)
+def test_a_claim_implies_something_of_every_member_only_where_the_ontology_says_so(
+    subject: str, relation: str, object: str, implies: bool, ontology: Ontology
+) -> None:
+    claim = (
+        "regimen:claim stroma:modality stroma:ModalityAsserted ; stroma:asserts regimen:p ."
+        "regimen:p stroma:polarity stroma:PolarityPositive ;"
+        f"stroma:propositionSubject <{expand(subject).value}> ;"
+        f"stroma:propositionPredicate <{expand(relation).value}> ;"
+        f"stroma:propositionObject <{expand(object).value}> ."
+    )
+    assert bool(claims_derived(ontology, quads_of(claim))) is implies
+
+
 # ---------------------------------------------------------------- the graphs
 
 
@@ -191,6 +221,44 @@ def stated(snapshot: Snapshot) -> list[bytes]:
 @pytest.fixture(scope="module")
 def of_real_records(ontology: Ontology, embedded: Snapshot) -> Inferred:
     return inferred_from(ontology, stated(embedded))
+
+
+def test_no_source_is_made_to_say_that_a_therapy_works_or_where_every_cell_comes_from(
+    ontology: Ontology, embedded: Snapshot
+) -> None:
+    graph = b"<" + mint("graph", "inferred", "relation").value.encode() + b"> ."
+    relations = {tuple(line.split()[:3]) for line in read_lines(embedded) if line.strip().endswith(graph)}
+    above = {
+        (token(q.subject), token(q.object))
+        for q in inferred_from(ontology, []).quads
+        if q.predicate == RDFS.subClassOf
+        and isinstance(q.subject, NamedNode)
+        and isinstance(q.object, NamedNode)
+    }
+    therapy = token(STROMA.InterventionRegimen)
+    effects = {
+        token(STROMA(name))
+        for name in ("affects", "causes", "hasProperty", "improves", "increases", "reduces")
+    }
+
+    assert relations
+    assert not [r for r in relations if r[1] == token(STROMA.isolatedFrom)]
+    assert not [r for r in relations if r[1] in effects and (r[0], therapy) in above]
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        ("PrednisoneProduct", "CautionedCoMedication"),
+        ("InterferonGammaProduct", "MechanismEnhancingProduct"),
+        ("DehydrozingeroneProduct", "MechanismEnhancingProduct"),
+        ("ApoptosisEfferocytosisMechanism", "MacrophageDependentMechanism"),
+    ],
+)
+def test_what_the_documents_together_imply_is_inferred_of_the_real_claims(
+    lower: str, upper: str, of_real_records: Inferred
+) -> None:
+    assert (STROMA(lower), RDFS.subClassOf, STROMA(upper)) in triples(of_real_records.quads)
 
 
 @pytest.mark.parametrize("at_once", [40, 700, 10**9])
