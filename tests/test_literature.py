@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -242,6 +244,80 @@ def test_every_quantity_leads_to_characters_of_a_document(store: Store, shared: 
             file, line, start, end, _ = traced[row["claim_id"]]
             assert (file, line) == (row["doc"], row["line"])
             assert texts[file][int(start) : int(end)] == row["span"]
+
+
+DIGITS = {"一": 1, "单": 1, "两": 2, "三": 3, "四": 4, "五": 5, "九": 9, "十": 10}
+NONE = re.compile("无|未|沒有")
+PLACE = re.compile(r"^observation:\d+-\d+-|(yang|gao)2025")  # digits that are no value
+POWER = re.compile(r"([\d.]+)\s*×\s*10([⁰¹²³⁴-⁹]+)")
+SCALE = {
+    "years": 12,
+    "time point": 12,
+    "week; month": 7,
+    "schedule": 7,
+    "万 IU (10^4 IU)": 10_000,
+    "tenths": 10,
+    "cells/kg": 1_000_000,
+}
+UNSTATED = {
+    "A110": "two points, each a statement",
+    "A120": "I/II: a phase, read as 1/2",
+    "A210": "four obstacles, as a word",
+    "A262": "four thousand, as a word; the statement gives 4000",
+    "A276": "once every two weeks: the interval of 14 days says so",
+    "B040": "ten years: the time in which the studies appeared, kept in the wording",
+    "B052": "I/II: a phase, read as 1/2",
+    "B118": "the number of a group",
+    "B119": "the number of a group",
+    "B264": "the threshold, which the measure has (claim B110)",
+}  # fmt: skip
+
+
+def numbers(text: str) -> set[Decimal]:
+    """The numbers of a ledger's value or of a statement, however they are printed."""
+    found = {
+        Decimal(factor).scaleb(int(unicodedata.normalize("NFKC", power)))
+        for factor, power in POWER.findall(text)
+    }
+    text = POWER.sub(" ", text)
+    found |= {Decimal(digits) for digits in re.findall(r"\d+(?:\.\d+)?", text)}
+    found |= {Decimal(DIGITS[sign]) for sign in text if sign in DIGITS}
+    return found or ({Decimal(0)} if NONE.search(text) else set())
+
+
+def test_every_quantity_of_the_ledger_is_a_number_its_statements_give(shared: Path) -> None:
+    said: dict[str, set[Decimal]] = {}
+    for row in table("statements"):
+        given = said.setdefault(row["claim"], set())
+        given |= numbers(f"{PLACE.sub('', row['subject'])} {row['object']}")
+    missing = set()
+    for row in ledger(shared):
+        if row["value"] and row["unit"] not in ("figure", "table"):
+            wanted = numbers(row["value"])
+            scale = SCALE.get(row["unit"], 1)
+            given = said[row["claim_id"]]
+            if not wanted or not all({n, n * scale} & given for n in wanted):
+                missing.add(row["claim_id"])
+    assert missing == set(UNSTATED)
+
+
+def test_no_table_says_of_a_therapy_as_such_that_it_works_or_is_safe() -> None:
+    modality = {row["id"]: row["modality"] for row in table("claims")}
+    effects = {f"stroma:{name}" for name in ("improves", "reduces", "increases", "hasProperty", "causes")}
+    assert not [
+        row
+        for row in table("statements")
+        if row["subject"].startswith("stroma:MSC")
+        and row["subject"].endswith(("Regimen", "Arm"))
+        and row["predicate"] in effects
+        and modality[row["claim"]] == "Asserted"
+    ]
+
+
+def test_a_claim_that_holds_of_some_says_so_in_a_note() -> None:
+    notes = {row["id"]: row["note"] for row in table("claims")}
+    some = "A021 A052 A088 A098 A108 A248 B026 B032 C002 C009 C021 C027"
+    assert [claim for claim in some.split() if not notes[claim]] == []
 
 
 def test_documents_that_agree_meet_in_one_proposition_or_one_key(store: Store) -> None:
