@@ -44,13 +44,19 @@ class SourceInfo:
 
 @dataclass
 class Account:
-    """What became of a source's fields: how often each was taken, ignored with a reason, or left unread."""
+    """What became of a source's fields: how often each was taken, ignored with a reason, or left unread.
+
+    `left_out` counts single values of fields that were taken ("LocationFacility: may name a person");
+    `unreadable` counts where a rule looked for a value and found none, or several ("dose: not in any text").
+    """
 
     records: int = 0
     quads: int = 0
     taken: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)

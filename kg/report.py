@@ -70,6 +70,8 @@ class SourceReport:
     taken: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, dict[str, Any]] = field(default_factory=dict)  # count, reason
     unread: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)  # "field: reason" -> values kept out
+    unreadable: dict[str, int] = field(default_factory=dict)  # "what: problem" -> times a rule found no value
     seconds: float = 0.0
 
     def add(self, part: Part, reason: Callable[[str, SourceInfo], str | None]) -> None:
@@ -81,10 +83,14 @@ class SourceReport:
             self.files.append({"name": path.name, "sha256": sha256, "bytes": size, "embedded": part.embedded})
         account = part.account
         self.records += account.records
-        for name, count in account.taken.items():
-            self.taken[name] = self.taken.get(name, 0) + count
-        for name, count in account.unread.items():
-            self.unread[name] = self.unread.get(name, 0) + count
+        for mine, counts in (
+            (self.taken, account.taken),
+            (self.unread, account.unread),
+            (self.left_out, account.left_out),
+            (self.unreadable, account.unreadable),
+        ):
+            for name, count in counts.items():
+                mine[name] = mine.get(name, 0) + count
         for name, count in account.ignored.items():
             entry = self.ignored.setdefault(name, {"count": 0, "reason": reason(name, part.source)})
             entry["count"] += count
@@ -176,6 +182,8 @@ def _markdown(report: Report) -> Iterator[str]:
         yield f"## Fields of {source.name}"
         yield ""
         yield from _table(("unread field", "records"), _most_first(source.unread))
+        yield from _table(("value a rule could not read", "times"), _most_first(source.unreadable))
+        yield from _table(("value left out", "times"), _most_first(source.left_out))
         ignored = sorted(source.ignored.items())
         rows = [(name, entry["count"], entry["reason"]) for name, entry in ignored]
         yield from _table(("ignored field", "records", "reason"), rows)

@@ -1,7 +1,8 @@
 """A source record whose every field is taken or accounted for.
 
 Hides the bookkeeping: a loader asks for fields by name; whatever it did not ask for is reported as
-ignored (with the reason in `source.toml`) or unread, never dropped in silence.
+ignored (with the reason in `source.toml`) or unread, never dropped in silence. What a loader keeps out of a
+field it took, and what its rules could not read, it says with `leave_out` and `unreadable`.
 
 Field patterns are dotted paths in which `[]` stands for "each item of the list":
 `protocolSection.armsInterventionsModule.armGroups[].label`.
@@ -12,11 +13,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kg.errors import BadValue, SourceError
 from kg.parts import Account, SourceInfo
+
+
+@dataclass
+class _Notes:
+    """What a record and all views of it share: the fields taken, and what became of single values."""
+
+    taken: set[str] = field(default_factory=set)
+    left_out: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
 
 
 class Record:
@@ -35,11 +47,11 @@ class Record:
         file: str | None = None,
         line: int | None = None,
         _path: str = "",
-        _taken: set[str] | None = None,
+        _notes: _Notes | None = None,
     ) -> None:
         self.source, self.id, self.file, self.line = source, id, file, line
         self._fields, self._path = fields, _path
-        self._taken: set[str] = set() if _taken is None else _taken
+        self._notes = _Notes() if _notes is None else _notes
 
     @property
     def sha256(self) -> str:
@@ -52,7 +64,7 @@ class Record:
 
         Taking a field whose value is an object or a list of objects takes everything inside it.
         """
-        self._taken.add(self._path + name)
+        self._notes.taken.add(self._path + name)
         value = self._fields.get(name)
         if isinstance(value, str):
             value = value.strip()
@@ -90,6 +102,19 @@ class Record:
             return len(value)
         return 0 if value in ("", None) else 1
 
+    def peek(self, name: str) -> list[str]:
+        """The texts of a field without taking it: for what must be known only to be kept out."""
+        value = self._fields.get(name)
+        return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Say that a value of a field that is taken was kept out of the graph, and why."""
+        self._notes.left_out[f"{self._path}{name}: {reason}"] += 1
+
+    def unreadable(self, what: str, problem: str, times: int = 1) -> None:
+        """Say that a rule looked for something ("dose") and found no value, or several."""
+        self._notes.unreadable[f"{what}: {problem}"] += times
+
     def within(self, name: str) -> Record:
         """A view of a nested object; an empty one when the field is absent."""
         value = self._fields.get(name)
@@ -112,7 +137,7 @@ class Record:
     def _view(self, value: Mapping[str, Any], step: str) -> Record:
         return Record(
             self.source, self.id, value,
-            file=self.file, line=self.line, _path=self._path + step, _taken=self._taken,
+            file=self.file, line=self.line, _path=self._path + step, _notes=self._notes,
         )  # fmt: skip
 
     def place(self, name: str) -> dict[str, Any]:
@@ -127,8 +152,10 @@ class Record:
     def settle(self, source: SourceInfo, account: Account) -> None:
         """Write into `account` what became of every non-empty leaf of this record."""
         account.records += 1
+        account.left_out.update(self._notes.left_out)
+        account.unreadable.update(self._notes.unreadable)
         for leaf in _leaves(self._fields, ""):
-            if _covered(leaf, self._taken):
+            if _covered(leaf, self._notes.taken):
                 account.taken[leaf] += 1
             elif reason_to_ignore(leaf, source) is not None:
                 account.ignored[leaf] += 1

@@ -339,7 +339,7 @@ def test_an_address_in_prose_stays_out(tmp_path: Path) -> None:
         "BriefSummary": ["Ask jane.roe@example.org first"],
     }
     graph = read(_written(tmp_path / "study.json", study))
-    assert graph.one(mint("trial", "NCT00000001"), "briefSummary") == "Ask [address left out] first"
+    assert graph.one(mint("trial", "NCT00000001"), "briefSummary") == "Ask [e-mail removed] first"
 
 
 # ----------------------------------------------------------------------------------------- embedded data

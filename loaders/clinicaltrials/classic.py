@@ -14,7 +14,7 @@ from kg.errors import BadValue
 from kg.terms import STROMA
 from loaders import emit
 from loaders.clinicaltrials import codes, numbers
-from loaders.clinicaltrials.protocol import Form, facility, mesh_id, organization, read_protocol
+from loaders.clinicaltrials.protocol import Form, facility, mesh_id, organization, people, read_protocol
 from loaders.clinicaltrials.study import (
     Arm,
     Facts,
@@ -168,7 +168,8 @@ def _sponsors(record: Record, study: Study) -> None:
     for prefix, lead in (("LeadSponsor", True), ("Collaborator", False)):
         for name, kind in zip(*_joined(record, f"{prefix}Name", f"{prefix}Class"), strict=True):
             word = codes.word("sponsorclass", record, f"{prefix}Class", kind)
-            found = organization(name, word, lead=lead, by_investigator=lead and by_investigator)
+            place = (record, f"{prefix}Name")
+            found = organization(place, name, word, lead=lead, by_investigator=lead and by_investigator)
             if found:
                 study.organizations.append(found)
 
@@ -178,8 +179,9 @@ def _locations(record: Record, study: Study) -> None:
     cities = _beside(record, "LocationCity", len(countries))
     states = _beside(record, "LocationState", len(countries))
     facilities = _beside(record, "LocationFacility", len(countries))
+    place, named = (record, "LocationFacility"), people(record, classic=True)
     for country, city, state, name in zip(countries, cities, states, facilities, strict=True):
-        study.locations.append(Location(country, city, state, facility(name)))
+        study.locations.append(Location(country, city, state, facility(place, name, named)))
 
 
 def _references(record: Record, study: Study) -> None:

@@ -1,6 +1,7 @@
 """ClinicalTrials.gov records to quads: API v2, the archived classic form, and our tables of RA trials.
 
-Hides the three forms; a trial has the same IRI in each.
+Hides the three forms; a trial has the same IRI in each. No name, telephone number or e-mail
+address of a person leaves this room.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from pathlib import Path
 from pyoxigraph import Quad
 
 from kg.parts import SourceInfo
+from loaders import privacy
 from loaders.clinicaltrials import classic, statements, table, v2
 from loaders.clinicaltrials import read as reading
+from loaders.clinicaltrials.protocol import people
 from loaders.emit import Graph
 from loaders.record import Record
 
@@ -28,8 +31,9 @@ def read(files: Sequence[Path], info: SourceInfo) -> Iterator[Record]:
 def quads(record: Record, graph: Graph) -> Iterator[Quad]:
     """All statements of one record; raises UnknownValue or BadValue naming record and field."""
     if record.count("protocolSection"):
-        yield from statements.quads(v2.read(record), record, graph)
+        found, named = statements.quads(v2.read(record), record, graph), people(record, classic=False)
     elif record.count("NCTId"):
-        yield from statements.quads(classic.read(record), record, graph)
+        found, named = statements.quads(classic.read(record), record, graph), people(record, classic=True)
     else:
-        yield from table.quads(record, graph)
+        found, named = table.quads(record, graph), frozenset()
+    yield from privacy.scrub(found, named)

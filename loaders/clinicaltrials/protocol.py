@@ -6,13 +6,13 @@ Hides where each form keeps it: the tables below give the path of API v2 and the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 
 from pyoxigraph import Literal, NamedNode
 
 from kg.terms import DCTERMS, OBO, STROMA, XSD
-from loaders import emit
+from loaders import emit, privacy
 from loaders.clinicaltrials import codes
 from loaders.clinicaltrials.study import Facts, Organization, Study
 from loaders.record import Record
@@ -87,18 +87,12 @@ _YEARS = {
     "minute": 1 / Decimal(525960),
 }
 
-# A name with such a word is an institution, whoever it is named after.
-_INSTITUTION = re.compile(
-    r"universi|hospital|institut|cent(er|re|ro|rum)\b|clinic|clínica|college|school|foundation|fundaci|inc\b|"
-    r"ltd|llc|gmbh|corp|compan|co\.|biotech|pharma|therap|theme|council|ministry|department|academy|society|"
-    r"group|network|service|s\.a\.|medical|health|trust|association|agency|bank|laborator|hôpita|osped|fund\b|"
-    r"hastane|casa de|conselho|fundação|the alfred|\bPT\.",
-    re.IGNORECASE,
-)
-_TITLE = re.compile(
-    r"\b(M\. ?D\.?|MD|Ph\.? ?D\.?|M\.? ?Sc\.?|MBBS|Prof(essor|\.)?|Dr\.?)(?!\w)", re.IGNORECASE
-)
-_MAIL = re.compile(r"[\w.%+-]+@[\w-]+(\.[\w-]+)+")
+# Where each form names people: they are read to be kept out, never taken.
+_PEOPLE = (
+    "OverallOfficialName", "ResponsiblePartyInvestigatorFullName", "CentralContactName",
+    "LocationContactName", "PointOfContactTitle",
+)  # fmt: skip
+_COMMERCIAL = ("INDUSTRY", "NETWORK", "NIH", "FED")  # classes whose names need no institution's word
 
 
 class Form:
@@ -138,7 +132,7 @@ def read_protocol(form: Form, study: Study) -> None:
     """Take what both forms say in the same way into `study`."""
     facts = study.facts
     for prop, path, name in _TEXTS:
-        facts += [(prop, prose(text)) for _, _, text in form.values(path, name)]
+        facts += [(prop, emit.string(text)) for _, _, text in form.values(path, name)]
     for prop, path, name in _DATES:
         facts += _date(form, prop, path, name)
     for kind, term, path, name in _CODES:
@@ -236,27 +230,51 @@ def _as_of(form: Form, study: Study) -> None:
         study.last_known_status = codes.code("status", *last)
 
 
-def organization(
-    name: str, category: str | None, *, lead: bool, by_investigator: bool
-) -> Organization | None:
-    """A sponsor as an organisation, or None for one that is a person: names of people stay out.
+def people(record: Record, *, classic: bool) -> frozenset[str]:
+    """The people a record names as officials, contacts or sponsors, without titles; no field is taken."""
+    found = []
+    if classic:
+        for name in _PEOPLE:
+            found += record.peek(name)
+        for kind in ("LeadSponsor", "Collaborator"):
+            pairs = zip(record.peek(f"{kind}Name"), record.peek(f"{kind}Class"), strict=False)
+            found += [name for name, word in pairs if codes.normal(word) == "INDIV"]
+    else:
+        protocol = record.within("protocolSection")
+        places = protocol.within("contactsLocationsModule")
+        sponsors = protocol.within("sponsorCollaboratorsModule")
+        holders = [*places.each("overallOfficials"), *places.each("centralContacts")]
+        holders += [contact for place in places.each("locations") for contact in place.each("contacts")]
+        for sponsor in (sponsors.within("leadSponsor"), *sponsors.each("collaborators")):
+            holders += [sponsor] if "INDIV" in sponsor.peek("class") else []
+        found += [name for holder in holders for name in holder.peek("name")]
+        found += sponsors.within("responsibleParty").peek("investigatorFullName")
+        results = record.within("resultsSection").within("moreInfoModule")
+        found += results.within("pointOfContact").peek("title")
+    return frozenset(name.partition(",")[0].strip() for name in found) - {""}
 
-    A person is one of class INDIV; also, unless the name has an institution's word, one with an academic
-    title, or the sponsor of a study whose responsible party is a sponsor-investigator.
+
+def organization(
+    place: tuple[Record, str], name: str, category: str | None, *, lead: bool, by_investigator: bool
+) -> Organization | None:
+    """A sponsor as an organisation, or None for one that is or may be a person: names of people stay out.
+
+    A company or agency needs no institution's word in its name, unless it sponsors a study whose responsible
+    party is a sponsor-investigator. `place` is where the name stands.
     """
-    if category == "INDIV" or ((by_investigator or _TITLE.search(name)) and not _INSTITUTION.search(name)):
+    commercial = category in _COMMERCIAL and not by_investigator
+    if category == "INDIV" or not (commercial or privacy.is_institution(name)):
+        place[0].leave_out(place[1], "may name a person")
         return None
     return Organization(name, category, lead)
 
 
-def facility(name: str | None) -> str | None:
-    """A facility's name unless it is a person's practice."""
-    return None if name is None or (_TITLE.search(name) and not _INSTITUTION.search(name)) else name
-
-
-def prose(text: str) -> Literal:
-    """Free text without the e-mail addresses some sponsors write into it."""
-    return emit.string(_MAIL.sub("[address left out]", text))
+def facility(place: tuple[Record, str], name: str | None, named: Collection[str]) -> str | None:
+    """A facility's name, unless it may be a person's or is that of one of the people `named`."""
+    if name is None or (privacy.is_institution(name) and not privacy.is_one_of(name, named)):
+        return name
+    place[0].leave_out(place[1], "may name a person")
+    return None
 
 
 def mesh_id(text: str) -> str:

@@ -5,12 +5,12 @@ Hides the nesting of that form: measures hold classes, classes hold categories, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from kg.terms import STROMA
 from loaders import emit
 from loaders.clinicaltrials import codes, numbers
-from loaders.clinicaltrials.protocol import Form, facility, mesh_id, organization, read_protocol
+from loaders.clinicaltrials.protocol import Form, facility, mesh_id, organization, people, read_protocol
 from loaders.clinicaltrials.study import (
     Arm,
     Comparison,
@@ -37,7 +37,7 @@ def read(record: Record) -> Study:
     _arms(protocol.within("armsInterventionsModule"), study)
     _outcomes(protocol.within("outcomesModule"), study)
     _sponsors(protocol.within("sponsorCollaboratorsModule"), study)
-    _locations(protocol.within("contactsLocationsModule"), study)
+    _locations(protocol.within("contactsLocationsModule"), study, people(record, classic=False))
     _references(protocol.within("referencesModule"), study)
     results = record.within("resultsSection")
     study.observations += _flow(results.within("participantFlowModule"))
@@ -107,6 +107,7 @@ def _sponsors(module: Record, study: Study) -> None:
     for item, leads in [*sponsors, *((c, False) for c in module.each("collaborators"))]:
         category = item.text("class")
         found = organization(
+            (item, "name"),
             item.require("name"),
             codes.word("sponsorclass", item, "class", category) if category else None,
             lead=leads,
@@ -116,13 +117,10 @@ def _sponsors(module: Record, study: Study) -> None:
             study.organizations.append(found)
 
 
-def _locations(module: Record, study: Study) -> None:
+def _locations(module: Record, study: Study, named: Collection[str]) -> None:
     for item in module.each("locations"):
-        study.locations.append(
-            Location(
-                item.text("country"), item.text("city"), item.text("state"), facility(item.text("facility"))
-            )
-        )
+        name = facility((item, "facility"), item.text("facility"), named)
+        study.locations.append(Location(item.text("country"), item.text("city"), item.text("state"), name))
 
 
 def _references(module: Record, study: Study) -> None:

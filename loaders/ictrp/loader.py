@@ -17,6 +17,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 from kg.errors import UnknownValue
 from kg.parts import SourceInfo
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, XSD, expand, mint
+from loaders import privacy
 from loaders.claims import asserts
 from loaders.emit import Graph, date, integer, slug, string
 from loaders.ictrp import words
@@ -26,15 +27,6 @@ from loaders.record import Record
 _ORGANIZATION = expand("foaf:Organization")
 _RHEUMATOID_ARTHRITIS = expand("MONDO:0008383")
 _HAS_ACTIVE_INGREDIENT = OBO("RO_0002248")
-
-# A primary sponsor may be a person; only a name with one of these words is kept.
-_ORGANISATIONAL = re.compile(
-    r"hosp|universit|institut|colleg|cent(er|re)|academ|compan|\bltd|\binc\b|\bco\.|corp|gmbh|\bs\.?a\.|pharma"
-    r"|scien|foundation|laborator|department|ministry|alliance|command|societ|associat|clinic|school|agency"
-    r"|council|trust|bio|therap|technolog|health|medic|consorti|network|government|bureau|committee|federation"
-    r"|organi[sz]ation|assistance|\bcdc\b",
-    re.IGNORECASE,
-)
 
 _TYPED_INTERVENTION = re.compile(
     r";?\s*\b(Behavioral|Biological|Combination Product|Device|Diagnostic Test|Dietary Supplement|Drug"
@@ -78,7 +70,13 @@ def read(files: Sequence[Path], info: SourceInfo) -> Iterator[Record]:
 
 
 def quads(record: Record, graph: Graph) -> Iterator[Quad]:
-    """Everything the export states about one trial."""
+    """Everything the export states about one trial, without the people it names."""
+    last = record.peek("Contact_Lastname")
+    full = [f"{one} {two}" for one, two in zip(record.peek("Contact_Firstname"), last, strict=False)]
+    yield from privacy.scrub(_quads(record, graph), {*last, *full})
+
+
+def _quads(record: Record, graph: Graph) -> Iterator[Quad]:
     trial = mint("trial", record.id)
     yield from _provenance(record, graph, trial)
     for property_, value in _facts(record):
@@ -230,7 +228,9 @@ def _countries(record: Record) -> Iterator[words.Fact]:
 
 def _sponsor(record: Record, graph: Graph, trial: NamedNode) -> Iterator[Quad]:
     name = _clean(record.text("Primary_sponsor"))
-    if name and _ORGANISATIONAL.search(name):
+    if name and not privacy.is_institution(name):
+        record.leave_out("Primary_sponsor", "may name a person")
+    elif name:
         sponsor = mint("organization", slug(name))
         yield graph.quad(trial, STROMA.hasSponsor, sponsor)
         yield graph.quad(sponsor, RDF.type, _ORGANIZATION)
