@@ -22,8 +22,8 @@ _NAMED_AFTER = (
 _INSTITUTION = re.compile(
     rf"{_NAMED_AFTER}|instit|instytut|istitut|intézet|insitute|cent(?:er|re|ro|rum|ar)s?\b|zentrum|központ|"
     r"clinic|clínica|kliniek|klinik\b|klinika|klinikum|kliniken|colleg|school|facult|facultad|fakülte|"
-    r"egyetem|\binc\b|incorporated|\bltd|\bltda\b|limited\b|\bllc\b|\bllp\b|gmbh|\bag\b|\bcorp|compan|\bco\b|\bsp\. ?z|"
-    r"\bs\.?a\.|\bs\.?[rp]\.?l\b|\bp\.?a\.|\bp\.?c\.|\bpc\b|\bplc\b|\bPT\b|\bbv\b|biotec|biosci|biolog|"
+    r"egyetem|\binc\b|incorporated|\bltd|\bltda\b|limited\b|\bllc\b|\bllp\b|gmbh|\bag\b|\bcorp|compan|\bco\b|"
+    r"\bsp\. ?z|\bs\.?a\.|\bs\.?[rp]\.?l\b|\bp\.?a\.|\bp\.?c\.|\bpc\b|\bplc\b|\bPT\b|\bbv\b|biotec|biosci|biolog|"
     r"pharm|therap|theme|council|conselho|ministry|minister|government|department|\bdept\b|division|"
     r"service|servizio|academ|societ|association|associates|assistance|publique|network|consorti|medical|medicin|medicity|"
     r"\bhealth|trust\b|agenc|\bbank\b|laborat|fund\b|casa de|the alfred|research|\bsite\b|specialists|"
@@ -34,10 +34,11 @@ _INSTITUTION = re.compile(
     r"associazione|banc de|badan|oncolog|ematolog|presbyterian|adventist|mount sinai|\bst\.|systems|"
     r"administration|cell\b|cells for|\bbio\b|xcell|stem\b|\bUMC\b|\bKU\b|\bASST\b|\bAB\b|\bSAS?\b|"
     r"\bs\.r\.o|\bS\.?L\b|\bSdn\b|\bCRO\b|\bCIBER|stem cells?\b|program|group|grupo|united\b|"
-    r"memorial|national|\b(?:CHR?U|AOU?|A\.? ?O\.|AZ|UZ|UH|UZA|IRCCS|RSUP|RSUPN|RSUD|RSPAD|RS|MC|BMT|UCL|CRC|SUAM|CDC)\b",
+    r"memorial|national|"
+    r"\b(?:CHR?U|AOU?|A\.? ?O\.|AZ|UZ|UH|UZA|IRCCS|RSUP|RSUPN|RSUD|RSPAD|RS|MC|BMT|UCL|CRC|SUAM|CDC)\b",
     re.IGNORECASE,
 )
-_ACRONYM = re.compile(r"[A-Z]{2,}[A-Z0-9-]*")
+_ACRONYM = re.compile(r"[A-Z]{3,}[A-Z0-9-]*")
 _NAMED = re.compile(_NAMED_AFTER, re.IGNORECASE)
 _TITLE = re.compile(
     r"\b(?:M\. ?D\b|M\.?D(?! Anderson| Stem)(?!\w)|Ph\.? ?D\b|M\.? ?Sc\b|MBBS\b|[Pp]rof(?:essor)?\b|"
@@ -46,7 +47,10 @@ _TITLE = re.compile(
 _PERSON = re.compile(r"(?i:(?:principal|sub-?|co-?)\s?investigator(?! sites?))|[Oo]ffice of (?!Res|the)[A-Z]")
 
 _MAIL = re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+")
-_UNIT = r"(?!\d|[.,]\d|\s*(?:[x×*^%]|mil|cells?\b|MSCs?\b|IU\b|U\b|[mµu]?[gLl]\b|mg|ml|UI\b|patients|participants))"
+_UNIT = (
+    r"(?!\d|[.,]\d|\s*(?:[x×*^%]|mil|cells?\b|MSCs?\b|IU\b|U\b|[mµu]?[gLl]\b|mg|ml|UI\b|patients|"
+    r"participants))"
+)
 _YEAR = r"(?:19|20)\d\d"
 _START = r"(?<![\w.,/#+^-])"
 _PHONE = re.compile(
@@ -74,7 +78,7 @@ _TITLED = re.compile(
     rf"(?P<name>{_NAMES}(?:(?:,| and| &| et)\s+(?:Drs?\.?\s+)?{_NAMES}(?=[\s).,;]|$))?)"
 )
 _DEGREE = re.compile(
-    rf"(?P<name>{_NAME}(?: {_NAME}){{1,3}}),? "
+    rf"(?<!\w)(?P<name>{_NAME}(?: {_NAME}){{1,3}}),? "
     r"(?=(?:M\.D\.|MD|Ph\.?D\.?|MBBS|D\.O\.)(?:[\s,.;)]|$))(?!MD Anderson)"
 )
 _LABELLED = re.compile(

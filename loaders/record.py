@@ -192,7 +192,5 @@ def _covered(leaf: str, taken: set[str]) -> bool:
 
 
 def _matches(leaf: str, pattern: str) -> bool:
-    """`a.b` covers `a.b` and everything below it; `a.*` covers everything below `a`."""
-    if pattern.endswith("*"):
-        return leaf.startswith(pattern[:-1])
+    """`a.b` covers `a.b` and everything below it; a name that nobody listed is unread."""
     return leaf == pattern or leaf.startswith((pattern + ".", pattern + "[]"))

@@ -66,10 +66,20 @@ def test_taking_an_object_takes_everything_inside_it() -> None:
     assert taken == {"status.overall": 1, "status.verified": 1, "arms[].label": 1, "arms[].type": 1}
 
 
-def test_a_pattern_with_a_star_covers_all_names_it_starts() -> None:
-    study = record({"CD73 value": "95", "CD90 value": "90", "Cell": "MSC"})
-    _, ignored, unread = settled(study, source(**{"CD*": "markers"}))
-    assert (ignored, unread) == ({"CD73 value": 1, "CD90 value": 1}, {"Cell": 1})
+def test_a_field_nobody_listed_is_unread_however_it_begins() -> None:
+    study = record({"CD73 value": "95", "CD73 new": "x"})
+    _, ignored, unread = settled(study, source(**{"CD73 value": "markers"}))
+    assert (ignored, unread) == ({"CD73 value": 1}, {"CD73 new": 1})
+
+
+def test_a_value_left_out_or_unreadable_is_counted_from_any_view() -> None:
+    study, account = record(STUDY), Account()
+    for arm in study.each("arms"):
+        arm.leave_out("label", "may name a person")
+    study.unreadable("dose", "in no text", 2)
+    study.settle(source(), account)
+    assert set(account.left_out) == {"arms[].label: may name a person"}
+    assert account.unreadable == {"dose: in no text": 2}
 
 
 def test_a_field_is_not_ignored_for_starting_like_one_that_is() -> None:

@@ -61,6 +61,8 @@ def quads(study: Study, record: Record, graph: Graph) -> Iterator[Quad]:
         # A test within one group (against its own baseline) compares no groups.
         if len(comparison.groups) > 1 and numbers.has_value(comparison.facts):
             yield from _comparison(graph, trial, study, comparison, groups, outcomes)
+    for (what, problem), times in study.unreadable.items():
+        record.unreadable(what, problem, times)
 
 
 def registry_record(
@@ -209,7 +211,10 @@ class _Outcomes:
             yield quad(node, DCTERMS.description, emit.string(outcome.description))
         if outcome.time_frame:
             yield quad(node, STROMA.timeFrameText, emit.string(outcome.time_frame))
-            for months in outcome_rules.months(outcome.time_frame):
+            read = list(outcome_rules.months(outcome.time_frame))
+            if not read:
+                self._study.unreadable["time frame", "no month told"] += 1
+            for months in read:
                 yield quad(node, STROMA.timeFrameMonths, Literal(f"{months:f}", datatype=XSD.decimal))
         if measure := outcome_rules.measure(outcome.measure):
             yield quad(node, STROMA.forMeasure, measure)

@@ -6,6 +6,7 @@ Hides nothing; it is the plain data between `v2`/`classic` (which know the regis
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from pyoxigraph import Literal, NamedNode
@@ -123,3 +124,4 @@ class Study:
     titles: list[str] = field(default_factory=list)
     observations: list[Observed] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)  # (what, problem) a rule met

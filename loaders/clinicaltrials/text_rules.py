@@ -265,8 +265,14 @@ _TISSUE_WORDS = _compiled(*(words for _, words, _ in _TISSUES), r"\w[\s-]?(?:MSC
 
 def tissue(text: str) -> Reading | None:
     """The tissue the cells come from; None where the text names none, or several."""
+    found = tissues(text)
+    return found[0] if len(found) == 1 else None
+
+
+def tissues(text: str) -> list[Reading]:
+    """Every tissue the text says cells come from."""
     if not _TISSUE_WORDS.search(text):
-        return None
+        return []
     found: dict[str, Reading] = {}
     rest = text
     for name, rule, pattern in _TISSUE_PATTERNS:
@@ -276,17 +282,22 @@ def tissue(text: str) -> Reading | None:
     # Wharton's jelly lies in the umbilical cord: naming both is naming the jelly.
     if "WhartonJelly" in found:
         found.pop("UmbilicalCord", None)
-    return next(iter(found.values())) if len(found) == 1 else None
+    return list(found.values())
 
 
 def donor(text: str) -> Reading | None:
     """Whose cells they are; None where the text does not say, or says both."""
-    found = [
+    found = donors(text)
+    return found[0] if len(found) == 1 else None
+
+
+def donors(text: str) -> list[Reading]:
+    """Every donor relation the text names with cells."""
+    return [
         Reading("donor-word", STROMA("Donor" + name), match.group(0))
         for name, pattern in _DONORS
         if (match := pattern.search(text))
     ]
-    return found[0] if len(found) == 1 else None
 
 
 def routes(text: str) -> list[Reading]:

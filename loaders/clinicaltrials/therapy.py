@@ -214,6 +214,9 @@ class _Writer:
         for text in [*_texts(self._study.interventions[n]), *arms, *self._titles]:
             if reading := text_rules.tissue(text.text):
                 return _found([(STROMA.hasTissueSource, reading.value)], reading, text)
+            if text_rules.tissues(text.text):
+                self._study.unreadable["tissue", f"several in {text.field}"] += 1
+        self._study.unreadable["tissue", "in no text of the product, its arms or the titles"] += 1
         return None
 
     # -------------------------------------------------------------------------- arms and regimens
@@ -291,6 +294,7 @@ class _Writer:
             used = _merged(own, _schedule(texts), titles)
             if _edges(used) != _edges(own):
                 base.append(f"arm-{number}")
+        self._note(used, vesicles=kind != "cells")
         doses = used.doses if kind == "cells" else ()
         # One dose has no interval: then one of the two was misread.
         once = used.count is not None and (STROMA.numberOfDoses, dosing_rules.ONCE) in used.count.edges
@@ -303,6 +307,15 @@ class _Writer:
             Regimen(mint("regimen", *base, f"dose-{rank}"), f": {dose.words}", (dose, *shared))
             for rank, dose in enumerate(doses, 1)
         ]
+
+    def _note(self, schedule: Schedule, *, vesicles: bool) -> None:
+        """What no text of an arm's regimen told."""
+        told = {"route": schedule.routes, "donor": schedule.donor}
+        if not vesicles:
+            told |= {"dose": schedule.doses, "number of doses": schedule.count, "interval": schedule.interval}
+        for what, found in told.items():
+            if not found:
+                self._study.unreadable[what, "in no text of the intervention, its arm or the titles"] += 1
 
     def _regimen(self, n: int, regimen: Regimen) -> Iterator[Quad]:
         if regimen.node.value in self._written:

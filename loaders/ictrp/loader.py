@@ -328,6 +328,8 @@ def _regimen(record: Record, graph: Graph, regimen: NamedNode, number: int, text
         yield from _tissue(rule, text, product)
     if found:
         routes = [(words_, route) for pattern, route in _ROUTE if (words_ := pattern.search(text))]
+        if len(routes) != 1:
+            record.unreadable("route", "several in Intervention" if routes else "not in Intervention")
         if len(routes) == 1:  # two routes in one text: which product goes which way is not said
             rule = _Rule(record, graph, str(number), "Intervention")
             yield from rule.states("route-named", routes[0][0], regimen, STROMA.hasRoute, routes[0][1])
@@ -345,6 +347,7 @@ def _tissue(rule: _Rule, text: str, product: NamedNode) -> Iterator[Quad]:
             titled = _Rule(rule.record, rule.graph, rule.key, "Public_title", STROMA.ConfidenceMedium)
             yield from titled.states("tissue-in-title", match, product, STROMA.hasTissueSource, tissue)
             return
+    rule.record.unreadable("tissue", "neither in Intervention nor in the title")
 
 
 class _Rule:

@@ -58,6 +58,11 @@ _DONOR = {
     "Both": None,
 }
 _REFERENCE = {"result": True, "derived": True, "background": False}  # whether it reports the trial
+# "Roe J, Doe A. Title. Journal. 2010 Mar;1(2):3-4. doi: 10.1/x": as PubMed prints it; the names come first.
+_CITATION = re.compile(
+    r"[^.]+\.\s+(?P<title>\S.*?[.?!\]])\s+(?P<journal>[^.?!]{2,80})\.\s+(?P<year>(?:19|20)\d\d)\b", re.DOTALL
+)
+_DOI = re.compile(r"\bdoi:\s*(10\.\d{4,9}/\S+?)[.,;]?(?=\s|$)", re.IGNORECASE)
 _OPERATOR = {"greater than": ">", "minimum": ">=", "average": "~"}
 
 
@@ -146,6 +151,7 @@ def _viability(record: Record, number: str, arm: NamedNode) -> Iterator[Fact]:
     """Viability of the cells in percent, where the row has a number (not "d" or "I")."""
     value, qualifier = record.text("Viability value"), record.text("Viability qualifier")
     if value is None or not value[0].isdigit() or qualifier is None:
+        record.unreadable("Viability value", "no number with its qualifier")
         return
     observation = mint("observation", f"review-{number}", "viability")
     yield "", observation, RDF.type, STROMA.Observation
@@ -159,7 +165,10 @@ def _viability(record: Record, number: str, arm: NamedNode) -> Iterator[Fact]:
 
 
 def citation(record: Record, graph: Graph) -> Iterator[Quad]:
-    """A publication that a registry record cites; one that reports the trial is its publication too."""
+    """A publication that a registry record cites; one that reports the trial is its publication too.
+
+    Of the citation's text only title, journal, year and DOI are kept: it begins with the names of authors.
+    """
     trial = mint("trial", record.require("nct_id"))
     pmid, text, kind = record.text("pmid"), record.text("citation"), record.text("reference_type")
     if pmid is not None and not re.fullmatch(r"\d{1,9}", pmid):
@@ -175,11 +184,24 @@ def citation(record: Record, graph: Graph) -> Iterator[Quad]:
         yield graph.quad(trial, STROMA.hasPublication, article)
     yield graph.quad(article, RDF.type, STROMA.Publication)
     if text is not None:
-        yield graph.quad(article, STROMA.citation, string(text))
+        yield from _cited(record, graph, article, text)
     if pmid is not None:
         yield graph.quad(article, STROMA.pubmedId, string(pmid))
     if kind is not None:
         yield graph.quad(article, STROMA.referenceType, string(kind))
+
+
+def _cited(record: Record, graph: Graph, article: NamedNode, text: str) -> Iterator[Quad]:
+    if match := _CITATION.match(text):
+        yield graph.quad(article, DCTERMS.title, string(match["title"].removesuffix(".").strip()))
+        yield graph.quad(article, STROMA.journal, string(match["journal"].strip()))
+        yield graph.quad(article, STROMA.publicationYear, date(record, "citation", match["year"]))
+        record.leave_out("citation", "names of authors")
+    else:
+        yield graph.quad(article, RDFS.label, string(f"publication cited by {record.require('nct_id')}"))
+        record.unreadable("citation", "title and journal cannot be told from the authors")
+    if doi := _DOI.search(text):
+        yield graph.quad(article, STROMA.doi, string(doi[1]))
 
 
 def _word(
@@ -187,6 +209,7 @@ def _word(
 ) -> NamedNode | None:
     text = record.text(column)
     if text is None or text in _NOTHING:
+        record.unreadable(column, "the row does not say" if text != "Multiple" else "several, not told apart")
         return None
     if text not in table:
         raise _unknown(record, column, text, table)
