@@ -1,6 +1,6 @@
 """Keeps people out: names, telephone numbers and e-mail addresses in what sources write as free text.
 
-Hides the patterns. The rule is docs/decisions/0010-personal-data.md: organisations only. A place or sponsor
+Hides the patterns. The rule is docs/decisions/0012-personal-data.md: organisations only. A place or sponsor
 is kept when its name says that it is an institution; free text is kept with its personal data cut out.
 """
 
@@ -23,8 +23,8 @@ _INSTITUTION = re.compile(
     rf"{_NAMED_AFTER}|instit|instytut|istitut|intézet|insitute|cent(?:er|re|ro|rum|ar)s?\b|zentrum|központ|"
     r"clinic|clínica|kliniek|klinik\b|klinika|klinikum|kliniken|colleg|school|facult|facultad|fakülte|"
     r"egyetem|\binc\b|incorporated|\bltd|\bltda\b|limited\b|\bllc\b|\bllp\b|gmbh|\bag\b|\bcorp|compan|\bco\b|"
-    r"\bsp\. ?z|\bs\.?a\.|\bs\.?[rp]\.?l\b|\bp\.?a\.|\bp\.?c\.|\bpc\b|\bplc\b|\bPT\b|\bbv\b|biotec|biosci|biolog|"
-    r"pharm|therap|theme|council|conselho|ministry|minister|government|department|\bdept\b|division|"
+    r"\bsp\. ?z|\bs\.?a\.|\bs\.?[rp]\.?l\b|\bp\.?a\.|\bp\.?c\.|\bpc\b|\bplc\b|\bPT\b|\bbv\b|"
+    r"biotec|biosci|biolog|pharm|therap|theme|council|conselho|ministry|minister|government|department|\bdept\b|division|"
     r"service|servizio|academ|societ|association|associates|assistance|publique|network|consorti|medical|medicin|medicity|"
     r"\bhealth|trust\b|agenc|\bbank\b|laborat|fund\b|casa de|the alfred|research|\bsite\b|specialists|"
     r"physicians|consultants|practices|chirurg|surgery|surgical|surgeons|spine\b|\bpain\b|dialisi|ortopedi|orthop|"

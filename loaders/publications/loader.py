@@ -19,6 +19,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 from kg.errors import SourceError, UnknownValue, UsageError
 from kg.parts import SourceInfo
 from kg.terms import DCTERMS, OBO, RDF, RDFS, STROMA, XSD, compress, digest, expand, mint
+from loaders import privacy
 from loaders.emit import Graph, date, decimal, integer, lang, string
 from loaders.publications import review
 from loaders.publications.statements import Fact, Statement
@@ -79,9 +80,9 @@ def quads(record: Record, graph: Graph) -> Iterator[Quad]:
     """Everything one row states, with the claim that states it."""
     table, _, key = record.id.partition(" ")
     if table == "review":
-        yield from review.quads(record, graph)
+        yield from privacy.scrub(review.quads(record, graph))
     elif table == "citations":
-        yield from review.citation(record, graph)
+        yield from privacy.scrub(review.citation(record, graph))
     else:
         facts = list(_ROWS[table](record))
         statement = _statement(record, mint("claim", record.source, table, *_local(key)), facts)
