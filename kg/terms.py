@@ -33,7 +33,9 @@ class Namespace:
     def __getattr__(self, local: str) -> NamedNode:
         if local.startswith("__"):
             raise AttributeError(local)
-        return NamedNode(self._base + local)
+        term = NamedNode(self._base + local)
+        self.__dict__[local] = term  # the next time it is an ordinary attribute
+        return term
 
 
 STROMA = Namespace(BASE + "ontology/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 
 from pyoxigraph import Literal, Quad
 
@@ -137,12 +138,16 @@ def clean(text: str, people: Collection[str] = ()) -> str:
     return text
 
 
+# Short texts come again and again: statuses, units, places, names of events.
+_clean = lru_cache(maxsize=20_000)(clean)
+
+
 def scrub(quads: Iterable[Quad], people: Collection[str] = ()) -> Iterator[Quad]:
     """The quads with every text in them cleaned; keys, digests and addresses stay as they are."""
     for quad in quads:
         value = quad.object
         if isinstance(value, Literal) and value.datatype == XSD.string and quad.predicate not in _NOT_PROSE:
-            text = clean(value.value, people)
+            text = clean(value.value, people) if people or len(value.value) > 200 else _clean(value.value)
             if text != value.value:
                 quad = Quad(quad.subject, quad.predicate, Literal(text), quad.graph_name)
         yield quad

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from kg.errors import BadValue, SourceError
@@ -164,8 +165,8 @@ class Record:
 
 
 def reason_to_ignore(leaf: str, source: SourceInfo) -> str | None:
-    """Why `source.toml` puts a field out of scope; None where it does not."""
-    return next((why for pattern, why in source.ignored.items() if _matches(leaf, pattern)), None)
+    """Why `source.toml` puts a field, or what it lies in, out of scope; None where it does not."""
+    return next((source.ignored[place] for place in _places(leaf) if place in source.ignored), None)
 
 
 def _leaves(value: Any, path: str) -> set[str]:
@@ -186,11 +187,10 @@ def _leaves(value: Any, path: str) -> set[str]:
 
 def _covered(leaf: str, taken: set[str]) -> bool:
     """A leaf is taken when it, or an object or list it lies in, was taken."""
-    if leaf in taken:
-        return True
-    return any(leaf[: match.start()] in taken for match in re.finditer(r"\.|\[\]", leaf))
+    return any(place in taken for place in _places(leaf))
 
 
-def _matches(leaf: str, pattern: str) -> bool:
-    """`a.b` covers `a.b` and everything below it; a name that nobody listed is unread."""
-    return leaf == pattern or leaf.startswith((pattern + ".", pattern + "[]"))
+@lru_cache(maxsize=4096)
+def _places(leaf: str) -> tuple[str, ...]:
+    """A leaf and every object and list it lies in: `a[].b` -> `a[].b`, `a`, `a[]`."""
+    return (leaf, *(leaf[: match.start()] for match in re.finditer(r"\.|\[\]", leaf)))
