@@ -341,6 +341,17 @@ class Hierarchy:
         named = (self.expressions[n] for n, up in enumerate(self.above) if 1 in up and n != 1)
         return sorted((e for e in named if isinstance(e, NamedNode)), key=text)
 
+    def same(self) -> list[tuple[NamedNode, NamedNode]]:
+        """The pairs of named classes that are subclasses of each other, in the order of their texts."""
+        named = {n: e for n, e in enumerate(self.expressions) if isinstance(e, NamedNode)}
+        mutual = (
+            sorted((one, named[m]), key=text)
+            for n, one in named.items()
+            for m in self.above[n]
+            if n < m and m in named and n in self.above[m]
+        )
+        return sorted(((one, other) for one, other in mutual), key=_texts)
+
     def _document(self) -> Iterator[str]:
         """The axioms in OWL functional syntax, with a class `urn:n:<number>` for each expression."""
         yield "Ontology(<urn:stroma:el>"

@@ -45,7 +45,7 @@ def check(root: Path, snapshot: Snapshot | None, *, hermit: bool = False) -> Ite
     places = checks.Places(ontology.files)
     yield _coverage(root / "ontology" / "coverage.tsv", ontology)
     yield from _checks("source", root / "ontology", checks.store_of_modules(ontology.files), places)
-    yield _consistency(ontology, snapshot, root / "ontology" / "rules")
+    yield _consistency(ontology, snapshot, root / "ontology" / "rules", places)
     if hermit:
         yield _referee(ontology)
     if snapshot is None:
@@ -106,7 +106,9 @@ def _checks(scope: str, folder: Path, store: Store, places: checks.Places) -> It
         yield Finding(f"{scope} checks", True, f"{run} checks: no error, {seen}")
 
 
-def _consistency(ontology: Ontology, snapshot: Snapshot | None, rules: Path) -> Finding:
+def _consistency(
+    ontology: Ontology, snapshot: Snapshot | None, rules: Path, places: checks.Places
+) -> Finding:
     stated = _stated(snapshot) if snapshot else iter(())
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +117,19 @@ def _consistency(ontology: Ontology, snapshot: Snapshot | None, rules: Path) -> 
         return Finding("consistency", False, str(problem))
     over = "the ontology and the published graph" if snapshot else "the ontology"
     seconds = sum(inferences.seconds.values())
-    return Finding("consistency", True, f"{over}: nothing contradicts; EL reasoner, {seconds:.1f} s")
+    beyond = _beyond_el(inferences.beyond_el, places)
+    return Finding(
+        "consistency", True, f"{over}: nothing contradicts; EL reasoner, {seconds:.1f} s; {beyond}"
+    )
+
+
+def _beyond_el(axioms: tuple[str, ...], places: checks.Places) -> str:
+    """The axioms that only the referee reads, each with the place of the term it is about."""
+    if not axioms:
+        return "nothing set aside as beyond EL"
+    # An axiom about an expression begins with "(an expression)", which stands nowhere by name.
+    placed = (axiom if axiom.startswith("(") else f"{places[axiom.split()[0]]}{axiom}" for axiom in axioms)
+    return f"set aside as beyond EL: {len(axioms)} ({'; '.join(placed)})"
 
 
 def _referee(ontology: Ontology) -> Finding:

@@ -205,20 +205,28 @@ class Model:
 
     def explain_individual(self, name: bytes) -> str:
         """The asserted statements and the classes that make an individual impossible."""
-        return self._explain(self.index[name])
+        return self._told(self._explain(self.index[name]))
 
     def explain_class(self, name: NamedNode) -> str:
         """The axioms that make a class impossible."""
-        return self._explain(self.hierarchy.number[name])
+        return self._told(self._explain(self.hierarchy.number[name]))
 
-    def _explain(self, n: int) -> str:
+    def explain_same(self, one: NamedNode, other: NamedNode) -> str:
+        """The axioms that make two classes subclasses of each other."""
+        n, m = self.hierarchy.number[one], self.hierarchy.number[other]
+        return self._told([*dict.fromkeys([*self._explain(n, m), *self._explain(m, n)])])
+
+    def _told(self, steps: list[str]) -> str:
+        return f"It follows from: {'; '.join(steps[:25])}"
+
+    def _explain(self, n: int, goal: int = 1) -> list[str]:
         assert self.reasons is not None
         axioms = {
             (self.hierarchy.number[a], self.hierarchy.number[b]) for a, b in self.hierarchy.axioms.subclasses
         }
         steps: dict[str, None] = {}
         seen: set[tuple[object, ...]] = set()
-        todo: list[tuple[object, ...]] = [(n, 1)]
+        todo: list[tuple[object, ...]] = [(n, goal)]
         while todo:
             fact = todo.pop(0)
             if fact in seen:
@@ -234,7 +242,7 @@ class Model:
                 elif (lower, upper) in axioms:
                     steps[f"every {self._said_class(lower)} is {self._said_class(upper)}"] = None
             todo += because
-        return f"It follows from: {'; '.join([*steps][:25])}"
+        return [*steps]
 
     def _is_stated(self, fact: tuple[object, ...]) -> bool:
         return fact[1] != 0 and isinstance(fact[0], int) and fact[0] >= self.first

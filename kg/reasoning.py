@@ -74,7 +74,7 @@ def infer(
     run after the reasoner, in the order of their names, each seeing the results of those before it. What
     rules read is held in memory. `target` becomes an N-Quads file; `at_once` is how many things are reasoned
     over at a time, and changes nothing but the order of lines. Raises OntologyError for an unsatisfiable
-    class or an inconsistent individual, with the statements it follows from.
+    class, a cycle of subclasses or an inconsistent individual, with the statements it follows from.
     """
     clock = _Clock()
     constructs = [Rule.read(path) for path in sorted(rules.glob("*.rq"))]
@@ -104,6 +104,7 @@ def infer(
                 f"{explained.explain_class(unsatisfiable[0])}. "
                 "Correct one of these axioms in ontology/modules/"
             )
+        _refuse_cycles(ontology, hierarchy)
 
         found = _Found(file)
         classes = _Classes(hierarchy)
@@ -274,6 +275,37 @@ class _Classes:
     def new(self, numbers: Iterable[int], stated: frozenset[bytes]) -> list[bytes]:
         """The names of those that are not stated."""
         return sorted(self.named[n] for n in numbers if n in self.named and self.named[n] not in stated)
+
+
+def _refuse_cycles(ontology: Ontology, hierarchy: Hierarchy) -> None:
+    """OntologyError when two classes of ours came out as one and no axiom says so of just the two names.
+
+    `ontology/checks/` sees a cycle of stated subclasses; one that closes through a definition, only this.
+    """
+    meant = {frozenset((q.subject, q.object)) for q in ontology.quads if q.predicate == OWL.equivalentClass}
+    same = [
+        pair
+        for pair in hierarchy.same()
+        if frozenset(pair) not in meant and all(name.value.startswith(STROMA("").value) for name in pair)
+    ]
+    if not same:
+        return
+    places = Places(ontology.files)
+    named = [tuple(compress(name.value) for name in pair) for pair in same]
+    shown = "; ".join(" and ".join(f"{places[name]}{name}" for name in pair) for pair in named[:10])
+    more = f"; and {len(named) - 10} more" if named[10:] else ""
+    explained = Model(hierarchy, hierarchy.told(), explaining=True)
+    # Definitions built on a cycle close cycles of their own: the pair with the least to tell is the cause.
+    whys = {explained.explain_same(*pair): pair for pair in same[:50]}
+    why = min(whys, key=len)
+    one, other = (compress(name.value) for name in whys[why])
+    raise OntologyError(
+        f"{len(named)} pair(s) of classes are subclasses of each other, so each pair is one class: "
+        f"{shown}{more}. "
+        f"For {one} and {other}: {why}. "
+        "Take one of these axioms out of ontology/modules/; where the two are meant to be the same, keep one "
+        "term, or state owl:equivalentClass between the two names"
+    )
 
 
 def _about_classes(model: Model, classes: _Classes, stated: Stated, found: _Found) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kg import ontology as ontologies
+from kg import reasoning
 from kg.check import Finding, check
+from kg.errors import OntologyError
 from kg.terms import ROOT
 
 PREFIXES = (
@@ -58,6 +61,40 @@ def test_an_impossible_class_without_a_definition_fails_several_checks(root: Pat
     assert "planted.ttl, line 2: stroma:PlantedClass" in found["source missing-definition"]
     assert "stroma:PlantedClass (zh-Hant)" in found["source missing-preferred-label"]
     assert "stroma:PlantedClass" in found["consistency"]
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        ("stroma:UCMSCProduct", "stroma:WhartonJellyMSCProduct"),
+        ("stroma:MSCProduct", "stroma:UCMSCProduct"),
+    ],
+)
+def test_a_cycle_of_subclasses_through_definitions_fails_with_both_terms_and_their_places(
+    root: Path, lower: str, upper: str
+) -> None:
+    modules = root / "ontology" / "modules"
+    (modules / "planted.ttl").write_text(f"{PREFIXES}\n{lower} rdfs:subClassOf {upper} .\n", "utf-8")
+    found = failed(root)["consistency"]
+    declared = (modules / "cells.ttl").read_text("utf-8").splitlines()
+    for term in (lower, upper):
+        assert f"cells.ttl, line {declared.index(f'{term} a owl:Class ;') + 1}: {term}" in found
+    assert f"every {lower} is {upper}" in found
+    assert "Take one of these axioms out" in found
+    with pytest.raises(OntologyError, match="subclasses of each other"):  # what the build calls
+        reasoning.inferred_quads(ontologies.read(root / "ontology"), (), root / "ontology" / "rules")
+
+
+def test_two_names_stated_equivalent_are_no_cycle(root: Path) -> None:
+    planted = "\nstroma:UCMSCProduct owl:equivalentClass stroma:WhartonJellyMSCProduct .\n"
+    (root / "ontology" / "modules" / "planted.ttl").write_text(PREFIXES + planted, "utf-8")
+    assert "consistency" not in failed(root)
+
+
+def test_axioms_beyond_el_are_named_with_their_places(root: Path) -> None:
+    (consistency,) = (finding for finding in check(root, None) if finding.check == "consistency")
+    assert "set aside as beyond EL: 2 (dl.ttl, line " in consistency.detail
+    assert ": stroma:HighMeanDiseaseActivityBaseline owl:equivalentClass" in consistency.detail
 
 
 def test_hermit_is_asked_when_wanted(root: Path) -> None:
