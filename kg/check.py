@@ -7,7 +7,7 @@ not stop the others.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,17 @@ class Finding:
     detail: str
 
 
-def check(root: Path, snapshot: Snapshot | None, *, hermit: bool = False) -> Iterator[Finding]:
-    """Every check in turn, over the ontology in `root` and, where there is one, a snapshot."""
+def check(
+    root: Path,
+    snapshot: Snapshot | None,
+    *,
+    hermit: bool = False,
+    mappings: Callable[[], Sequence[StromaError]] | None = None,
+) -> Iterator[Finding]:
+    """Every check in turn, over the ontology in `root` and, where there is one, a snapshot.
+
+    `mappings` says what is wrong with the mappings to other vocabularies: a loader's business, so handed in.
+    """
     try:
         ontology = ontologies.read(root / "ontology")
     except OntologyError as problem:
@@ -44,6 +53,8 @@ def check(root: Path, snapshot: Snapshot | None, *, hermit: bool = False) -> Ite
     yield Finding("syntax", True, f"{len(ontology.files)} files, {len(ontology.declared)} declared terms")
     places = checks.Places(ontology.files)
     yield _coverage(root / "ontology" / "coverage.tsv", ontology)
+    if mappings is not None:
+        yield _mappings(mappings())
     yield from _checks("source", root / "ontology", checks.store_of_modules(ontology.files), places)
     yield _consistency(ontology, snapshot, root / "ontology" / "rules", places)
     if hermit:
@@ -60,8 +71,10 @@ def _coverage(table: Path, ontology: Ontology) -> Finding:
     """How many entities of the claims ledger have a term, and how many a reason why not, by kind."""
     kinds: dict[str, list[int]] = {}
     undeclared = []
+    entities = []
     try:
         for line, entity, kind, terms, _reason in checks.coverage(table):
+            entities.append(entity)
             counts = kinds.setdefault(kind, [0, 0])
             counts[0 if terms else 1] += 1
             for term in terms:
@@ -75,6 +88,14 @@ def _coverage(table: Path, ontology: Ontology) -> Finding:
         return Finding("coverage", False, str(problem))
     if undeclared:
         return Finding("coverage", False, f"{'; '.join(undeclared)}. Correct the name, or declare the term")
+    if checks.ledger(entities) not in table.read_text(encoding="utf-8").splitlines():
+        return Finding(
+            "coverage",
+            False,
+            f"{table.name}: its {len(entities)} rows are not the ledger's entities, whose number and digest "
+            "stand in the comment above them. Bring back the row that was removed or renamed; if the ledger "
+            f"itself changed, write {checks.ledger(entities)!r}",
+        )
     covered, reasoned = (sum(counts[n] for counts in kinds.values()) for n in (0, 1))
     by_kind = ", ".join(f"{kind} {a}/{b}/{a + b}" for kind, (a, b) in sorted(kinds.items()))
     return Finding(
@@ -83,6 +104,13 @@ def _coverage(table: Path, ontology: Ontology) -> Finding:
         f"{covered + reasoned} entities of the ledger: {covered} have terms, {reasoned} a reason why not "
         f"(by kind, terms/reason/all: {by_kind})",
     )
+
+
+def _mappings(problems: Sequence[StromaError]) -> Finding:
+    if problems:
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        return Finding("mappings", False, "; ".join(map(str, problems[:5])) + more)
+    return Finding("mappings", True, "form, labels and verified ids hold")
 
 
 def _checks(scope: str, folder: Path, store: Store, places: checks.Places) -> Iterator[Finding]:

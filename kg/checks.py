@@ -13,6 +13,7 @@ A check is a SELECT of `?term` and, where it helps, `?detail`, headed by
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -208,6 +209,13 @@ def described(faults: Iterable[Fault], places: Places, at_most: int = 5) -> str:
 
 def _placed(fault: Fault, places: Places) -> str:
     return f"{places[fault.term]}{fault}"
+
+
+def ledger(entities: Iterable[str]) -> str:
+    """The comment of `ontology/coverage.tsv` that says which entities the ledger has: number and digest."""
+    names = sorted(entities)
+    digest = hashlib.sha256("".join(f"{name}\n" for name in names).encode()).hexdigest()
+    return f"# The ledger has {len(names)} entities; SHA-256 of their names, sorted, a line each: {digest}"
 
 
 def coverage(path: Path) -> Iterator[tuple[int, str, str, tuple[str, ...], str]]:

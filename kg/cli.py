@@ -400,13 +400,14 @@ def _serve(snapshot: Snapshot, settings: Settings) -> None:
 def check(
     hermit: Annotated[bool, typer.Option("--hermit", help="Ask HermiT too; needs a Java.")] = False,
 ) -> None:
-    """Check the ontology (syntax, annotations, consistency) and the published graph against its shapes."""
+    """Check the ontology (syntax, annotations, mappings, consistency) and the graph against its shapes."""
     from kg.check import check as run
     from kg.snapshot import current
+    from loaders.mappings.review import review
 
     settings = _settings()
     failed = 0
-    for finding in run(settings.root, current(settings.var), hermit=hermit):
+    for finding in run(settings.root, current(settings.var), hermit=hermit, mappings=review):
         print(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.check}: {finding.detail}", flush=True)
         failed += not finding.holds
     if failed:
@@ -514,18 +515,24 @@ def mappings(
     against: Annotated[
         Path | None, typer.Option(help="A folder that holds the vocabularies' files, at any depth.")
     ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write ontology/mappings/verified.tsv from what the files show.")
+    ] = False,
 ) -> None:
-    """Check the mappings: form, labels, exactness; with a folder, each object in it too."""
-    from loaders.mappings.review import review
+    """Check the mappings: form, labels, exactness, verified ids; with a folder, each object in it too."""
+    from loaders.mappings.review import review, verify
 
+    if write and against is None:
+        raise UsageError("--write: nothing to verify the ids with; give --against DIR too")
     if against is not None and not against.is_dir():
         raise UsageError(f"{against}: there is no such folder; give the one that holds the vocabularies")
-    problems = review(against)
+    problems = verify(against) if write and against else review(against)
     for problem in problems:
         print(problem)
     if problems:
         raise SourceError(f"{len(problems)} mappings are not right; see above", source="mappings")
-    print("every mapping is sound" if against is None else "every mapping is as its vocabulary has it")
+    held = "form, labels and verified ids hold"
+    print(held if against is None else "every mapping is as its vocabulary has it")
 
 
 @_verb("Say what is published.", "kg info", "kg info --json")

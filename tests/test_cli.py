@@ -160,6 +160,7 @@ def test_check_holds_for_the_embedded_graph(embedded: Snapshot) -> None:
     done = kg(embedded.folder.parent.parent, "check")
     assert {line[:4] for line in done.stdout.splitlines()} == {"ok  "}, done.stdout
     assert "coverage: 242 entities" in done.stdout
+    assert "mappings: form, labels and verified ids hold" in done.stdout
     assert "shapes: " + embedded.name in done.stdout
 
 

@@ -48,6 +48,23 @@ def test_every_entity_of_the_ledger_has_a_row_and_every_row_an_entity(shared: Pa
     assert {(e["label_en"], e["entity_kind"]) for e in entities(shared)} == rows
 
 
+def test_the_table_says_which_entities_the_ledger_has(shared: Path) -> None:
+    ledger = {(e["label_en"], e["entity_kind"]) for e in entities(shared)}
+    assert checks.ledger(entity for entity, _ in ledger) in TABLE.read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize("instead", ["", "anti-CCP\tbiomarker\tstroma:AntiCCPAntibody\t\n"])
+def test_a_row_that_is_removed_or_renamed_fails_the_check(tmp_path: Path, instead: str) -> None:
+    shutil.copytree(ROOT / "ontology", tmp_path / "ontology")
+    table = tmp_path / "ontology" / "coverage.tsv"
+    lines = table.read_text("utf-8").splitlines(keepends=True)
+    (row,) = (line for line in lines if line.startswith("anti-CCP antibody\t"))
+    table.write_text("".join(lines).replace(row, instead), "utf-8")
+    finding = coverage(tmp_path)
+    assert not finding.holds
+    assert f"its {241 + bool(instead)} rows are not the ledger's entities" in finding.detail
+
+
 def test_every_term_of_the_table_is_declared() -> None:
     declared = ontology.read(ROOT / "ontology").declared
     terms = [term for _, _, _, row, _ in ROWS for term in row]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from kg.snapshot import Snapshot, load_store
 from kg.terms import OWL, RDF, ROOT, SKOS, compress, expand, mint
 from loaders import catalog
 from loaders.mappings.loader import JUSTIFICATIONS, MOST_UNVERIFIED, PREDICATES, declared
-from loaders.mappings.review import review
+from loaders.mappings.review import review, verify
 from loaders.tables import rows
 
 FILES = sorted((ROOT / "ontology" / "mappings").glob("*.sssom.tsv"))
@@ -80,9 +82,9 @@ def test_a_table_is_sssom(file: Path) -> None:
     assert {mapping.justification.curie for mapping in mappings} <= JUSTIFICATIONS
 
 
-def test_our_mappings_are_sound() -> None:
-    # Form, declared subjects with their labels, no pair twice, no product a cell, and no two terms of one
-    # vocabulary exact matches of each other.
+def test_form_labels_and_verified_ids_of_our_mappings_hold() -> None:
+    # Form, verified objects, declared subjects with their labels, no pair twice, no product a cell, no two
+    # terms of one vocabulary exact matches of each other.
     assert review() == []
 
 
@@ -177,8 +179,7 @@ def test_a_faulty_row_is_refused_with_file_line_term_and_way_out(write: Write, c
 
     with pytest.raises(SourceError, match=rf"(?s)cl\.sssom\.tsv:15.*{message}"):
         load(path)
-    (problem,) = review(files=[path])[-1:]
-    assert "cl.sssom.tsv:15" in str(problem)
+    assert any("cl.sssom.tsv:15" in fault for fault in faults(path))
 
 
 def test_a_row_of_another_width_is_refused(write: Write) -> None:
@@ -258,6 +259,67 @@ def test_an_outdated_label_of_ours_is_found(write: Write) -> None:
     assert "'MSC drug': is not the term's label, 'MSC product'" in fault
 
 
+LEUKOCYTE = {
+    "object_id": "CL:0000738", "object_label": "leukocyte",
+    "object_source_version": "cl-blood_and_immune_upper_slim_2026-06-08.obo",
+}  # fmt: skip
+UNLISTED = {
+    "unknown id": {"object_id": "CL:9999999"},
+    "obsolete id": {"object_id": "OBI:0000011", "object_source_version": "obi_2026.obo"},
+    "another label": {"object_label": "MSC"},
+    "another file": {"object_source_version": "cl.obo"},
+}
+
+
+@pytest.mark.parametrize("case", UNLISTED)
+def test_an_object_that_nobody_verified_is_found_without_the_vocabularies(write: Write, case: str) -> None:
+    path = write(UNLISTED[case])
+    (fault,) = faults(path)
+    row = {**GOOD, **UNLISTED[case]}
+    assert "cl.sssom.tsv:14, record stroma:MSCProduct" in fault
+    assert f"{row['object_id']}': is not in verified.tsv as '{row['object_label']}'" in fault
+    assert 'start the comment with "unverified:"' in fault
+    assert faults(write({**UNLISTED[case], **UNSURE})) == []
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FILES[0].parent, tmp_path / "mappings"))
+
+
+def test_the_list_of_verified_objects_is_what_the_vocabularies_show(tables: Path, shared: Path) -> None:
+    (tables / "verified.tsv").unlink()
+    assert verify(shared, tables) == []
+    assert (tables / "verified.tsv").read_bytes() == (FILES[0].parent / "verified.tsv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "message"),
+    [
+        ("object_id\t", "id\t", "the columns are id, object_label.*The columns are object_id"),
+        ("CL:0000134\t", "CL:0000133\tx\tcl.obo\nCL:0000134\t", r"verified\.tsv:9.*CL:0000133.*Remove"),
+        ("CL:0000134\t", "CL:0000134", r"verified\.tsv:9.*the row has 2 columns"),
+    ],
+)
+def test_a_faulty_list_of_verified_objects_is_found(
+    tables: Path, line: str, instead: str, message: str
+) -> None:
+    listed = tables / "verified.tsv"
+    listed.write_text(listed.read_text("utf-8").replace(line, instead, 1), "utf-8")
+    assert any(re.search(message, str(problem)) for problem in review(tables=tables))
+    listed.unlink()
+    (problem,) = review(tables=tables)
+    assert "verified.tsv: is missing. Take it from the repository" in str(problem)
+
+
+def test_lines_out_of_order_are_found(tables: Path) -> None:
+    listed = tables / "verified.tsv"
+    head, first, *others = listed.read_text("utf-8").splitlines(keepends=True)
+    listed.write_text("".join([head, *others, first]), "utf-8")
+    (problem,) = review(tables=tables)
+    assert "verified.tsv: the lines are not in order. Sort them" in str(problem)
+
+
 def test_a_product_is_never_exactly_a_cell(write: Write) -> None:
     (fault,) = faults(write({"predicate_id": "skos:exactMatch"}))
     assert "cl.sssom.tsv:14" in fault
@@ -266,7 +328,7 @@ def test_a_product_is_never_exactly_a_cell(write: Write) -> None:
 
 def test_exact_matches_never_join_two_terms_of_one_vocabulary(write: Write) -> None:
     # Two of our terms with one exact match are, over it, exact matches of each other.
-    both = {"object_id": "CL:0000738", "object_label": "leukocyte", "predicate_id": "skos:exactMatch"}
+    both = {**LEUKOCYTE, "predicate_id": "skos:exactMatch"}
     first = {**both, "subject_id": "stroma:ImmuneCell", "subject_label": declared()["stroma:ImmuneCell"]}
     second = {**both, "subject_id": "stroma:TargetCell", "subject_label": declared()["stroma:TargetCell"]}
     (fault,) = faults(write(first, second))
@@ -292,7 +354,7 @@ def test_an_object_that_its_vocabulary_does_not_have_is_found(write: Write, shar
     change, message = FALSE[case]
     # The first row names the file, so that it is read whatever the second says.
     first = {"subject_id": "stroma:ADMSCProduct", "subject_label": declared()["stroma:ADMSCProduct"]}
-    (fault,) = faults(write(first, change), shared)
+    fault = faults(write(first, change), shared)[-1]
     assert "cl.sssom.tsv:15" in fault
     assert message in fault
 

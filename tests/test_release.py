@@ -263,7 +263,7 @@ def test_the_manifest_names_every_file_with_its_hash(released: Path) -> None:
 
     assert listed == found
     assert manifest["version"] == "2026-11-22"
-    assert {path.name for path in (ROOT / "ontology" / "mappings").glob("*.tsv")} == {
+    assert {path.name for path in (ROOT / "ontology" / "mappings").glob("*.sssom.tsv")} == {
         Path(name).name for name in listed if name.startswith("mappings/")
     }
 

@@ -90,7 +90,9 @@ def open_edition(path: Path) -> Edition:
     graph = rdf.parse_file(file)
     versions = sorted(map(str, graph.objects(None, OWL.versionInfo)))
     return edition(
-        graph, versions[-1] if versions else "unversioned", sorted((file.parent / "mappings").glob("*.tsv"))
+        graph,
+        versions[-1] if versions else "unversioned",
+        sorted((file.parent / "mappings").glob("*.sssom.tsv")),
     )
 
 

@@ -73,7 +73,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Source:
-    """The ontology's files: `stroma.ttl` and `modules/*.ttl`, `shapes/*.ttl`, `mappings/*.tsv`."""
+    """The ontology's files: `stroma.ttl` and `modules/*.ttl`, `shapes/*.ttl`, `mappings/*.sssom.tsv`."""
 
     folder: Path
     modules: tuple[Module, ...]
@@ -165,7 +165,7 @@ def read(folder: Path) -> Source:
         folder,
         tuple(Module(path, rdf.parse_file(path)) for path in files),
         tuple(Module(path, rdf.parse_file(path)) for path in sorted((folder / "shapes").glob("*.ttl"))),
-        tuple(sorted((folder / "mappings").glob("*.tsv"))),
+        tuple(sorted((folder / "mappings").glob("*.sssom.tsv"))),
     )
     problems = [*_declarations(source), *_control_characters(source), *_deprecations(source)]
     if problems:

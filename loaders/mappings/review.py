@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kg.errors import SourceError
+from kg.terms import ROOT
 from loaders import catalog
 from loaders.clinicaltrials.protocol import mesh_id
 from loaders.emit import Graph
@@ -24,21 +25,56 @@ from loaders.tables import rows
 
 _PRODUCT = re.compile(r"stroma:\w*Product")
 _ONTOLOGIES = (".obo", ".obo.gz", ".owl", ".ttl")
+TABLES = ROOT / "ontology" / "mappings"
+_VERIFIED = "verified.tsv"  # beside the tables: each object that a file was seen to have, with label and file
+_VERIFIED_COLUMNS = ("object_id", "object_label", "object_source_version")
 _MESH_FIELDS = re.compile(r"(Condition|Intervention)(Mesh|Ancestor)Id")
 
 
-def review(folder: Path | None = None, files: Sequence[Path] = ()) -> list[SourceError]:
-    """What is wrong with the mappings of `files`, by default those of `ontology/mappings/`; empty when sound.
+def review(
+    folder: Path | None = None, files: Sequence[Path] = (), tables: Path = TABLES
+) -> list[SourceError]:
+    """What is wrong with the mappings of `files`, by default all of `tables`; empty when sound.
 
-    `folder` holds, anywhere below it, the vocabularies' own files, lists of terms (`terms.tsv` with CURIE,
-    official_label and verified_in) and registry records; with it, each object must exist there with its label
-    and not be obsolete.
+    An object is one of `tables/verified.tsv`, or its row says that it is unverified. `folder` holds, anywhere
+    below it, the vocabularies' own files, lists of terms (`terms.tsv` with CURIE, official_label and
+    verified_in) and registry records; with it, each object must be there with its label, not obsolete.
     """
+    mappings, problems = _sound(files or _files(tables))
+    try:
+        problems += _listed(mappings, tables / _VERIFIED, whole=not files)
+    except SourceError as problem:
+        problems.append(problem)
+    if folder is not None:
+        problems += _objects(mappings, folder)
+    return problems
+
+
+def verify(folder: Path, tables: Path = TABLES) -> list[SourceError]:
+    """Write `tables/verified.tsv` anew from what the files below `folder` show; nothing where a row is wrong.
+
+    Returns what is wrong, as `review` does.
+    """
+    mappings, problems = _sound(_files(tables))
+    problems += _objects(mappings, folder)
+    if not problems:
+        lines = sorted({_verified(record) for record in mappings if record.text("object_source_version")})
+        text = "".join("\t".join(line) + "\n" for line in (_VERIFIED_COLUMNS, *lines))
+        (tables / _VERIFIED).write_text(text, encoding="utf-8")
+    return problems
+
+
+def _files(tables: Path) -> list[Path]:
+    return sorted(tables.glob("*.sssom.tsv"))
+
+
+def _sound(files: Sequence[Path]) -> tuple[list[Record], list[SourceError]]:
+    """The mappings that have the right form, and what is wrong without asking about objects."""
     info = catalog.describe("mappings")
     mappings: list[Record] = []
     problems: list[SourceError] = []
     try:
-        for record in read(files or catalog.embedded_files(info), info):
+        for record in read(files, info):
             try:
                 list(quads(record, Graph(info.graph)))
             except SourceError as problem:
@@ -47,13 +83,53 @@ def review(folder: Path | None = None, files: Sequence[Path] = ()) -> list[Sourc
                 if record.text("object_id"):
                     mappings.append(record)
     except SourceError as problem:
-        return [*problems, problem]
+        return mappings, [*problems, problem]
     problems += _labels(mappings)
     problems += _products(mappings)
     problems += _exact(mappings)
-    if folder is not None:
-        problems += _objects(mappings, folder)
-    return problems
+    return mappings, problems
+
+
+def _verified(record: Record) -> tuple[str, ...]:
+    return tuple(record.text(column) or "" for column in _VERIFIED_COLUMNS)
+
+
+def _listed(mappings: Iterable[Record], path: Path, *, whole: bool) -> Iterator[SourceError]:
+    """A row that names a file is in the list of what was verified; of the `whole`, the list has no more."""
+    if not path.is_file():
+        raise SourceError(
+            "is missing", source="mappings", file=path.name,
+            advice="Take it from the repository, or write it with kg mappings --against DIR --write",
+        )  # fmt: skip
+    lines: dict[tuple[str, ...], int] = {}
+    for row in rows(path, source="mappings"):
+        if tuple(row.fields) != _VERIFIED_COLUMNS:
+            raise SourceError(
+                f"the columns are {', '.join(row.fields)}", source="mappings", file=path.name,
+                advice=f"The columns are {', '.join(_VERIFIED_COLUMNS)}",
+            )  # fmt: skip
+        lines[tuple(row.fields.values())] = row.line
+    used = set()
+    for record in mappings:
+        line = _verified(record)
+        used.add(line)
+        if line[-1] and line not in lines:
+            yield record.bad(
+                "object_id", line[0],
+                f"is not in {path.name} as {line[1]!r} of {line[2]}",
+                "Correct id, label or file; or look it up (kg mappings --against DIR --write); or leave the "
+                'file out, lower the confidence to 0.5 at most and start the comment with "unverified:"',
+            )  # fmt: skip
+    for line in sorted(lines.keys() - used) if whole else ():
+        yield SourceError(
+            f"{line[0]} ({line[1]!r} of {line[2]}) is the object of no mapping",
+            source="mappings", file=f"{path.name}:{lines[line]}", advice="Remove the line",
+        )  # fmt: skip
+    if list(lines) != sorted(lines):
+        yield SourceError(
+            "the lines are not in order", source="mappings", file=path.name,
+            advice=f"Sort them (LC_ALL=C sort), below the line {_VERIFIED_COLUMNS[0]} ...",
+        )  # fmt: skip
 
 
 def _labels(mappings: Iterable[Record]) -> Iterator[SourceError]:
