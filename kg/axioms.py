@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad
 
 from kg.errors import OntologyError
 from kg.terms import OWL, RDF, RDFS, compress
+
+if TYPE_CHECKING:
+    from pyelk import Reasoner
 
 THING, NOTHING = OWL.Thing, OWL.Nothing
 
@@ -384,8 +388,8 @@ class Hierarchy:
         return f"<urn:n:{self.number[expression]}>"
 
 
-def _classify(document: bytes) -> Mapping[int, set[int]]:
-    """By number, everything above each class of a document in functional syntax."""
+def open_reasoner(document: bytes, iri: str) -> Reasoner:
+    """pyelk over a document in functional syntax; to be used as a context manager."""
     import pyowl_core
     from pyelk import Reasoner
     from pyowl_core.exceptions import BackendUnavailableError
@@ -397,13 +401,17 @@ def _classify(document: bytes) -> Mapping[int, set[int]]:
             imports=pyowl_core.ImportPolicy.IGNORE,
             backend=backend,
         )
-        return Reasoner(document, load_options=options, document_iri="urn:stroma:el")
+        return Reasoner(document, load_options=options, document_iri=iri)
 
     try:
-        loaded = load(pyowl_core.BackendPreference.NATIVE)
+        return load(pyowl_core.BackendPreference.NATIVE)
     except BackendUnavailableError:  # no wheel for this platform: slower, and the same answer
-        loaded = load(pyowl_core.BackendPreference.PYTHON)
-    with loaded as reasoner:
+        return load(pyowl_core.BackendPreference.PYTHON)
+
+
+def _classify(document: bytes) -> Mapping[int, set[int]]:
+    """By number, everything above each class of a document in functional syntax."""
+    with open_reasoner(document, "urn:stroma:el") as reasoner:
         result = reasoner.classify()
         if not result.complete:
             raise OntologyError(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, RdfFormat, Triple, parse, serialize
 
-from kg.axioms import VOCABULARY
+from kg.axioms import VOCABULARY, open_reasoner
 from kg.errors import OntologyError
 from kg.ontology import Ontology
 from kg.terms import OWL, RDF, RDFS, XSD
@@ -115,26 +115,9 @@ def classify_with_pyelk(ontology: Ontology, quads: Iterable[Quad] = ()) -> Class
 
     Its realisation grows faster than the individuals (11,100 take 8.5 s): a referee, not the everyday path.
     """
-    import pyowl_core
-    from pyelk import Reasoner
-    from pyowl_core.exceptions import BackendUnavailableError
-
     started = time.perf_counter()
     document = _document(functional(_logical(ontology, quads)))
-
-    def load(backend: pyowl_core.BackendPreference) -> Reasoner:
-        options = pyowl_core.LoadOptions(
-            format=pyowl_core.DocumentFormat.FUNCTIONAL,
-            imports=pyowl_core.ImportPolicy.IGNORE,
-            backend=backend,
-        )
-        return Reasoner(document, load_options=options, document_iri="urn:stroma:referee")
-
-    try:
-        loaded = load(pyowl_core.BackendPreference.NATIVE)
-    except BackendUnavailableError:  # no wheel for this platform: slower, and the same answer
-        loaded = load(pyowl_core.BackendPreference.PYTHON)
-    with loaded as reasoner:
+    with open_reasoner(document, "urn:stroma:referee") as reasoner:
         if not reasoner.is_consistent().value:
             return Classification(False, seconds=time.perf_counter() - started)
         found = reasoner.realize().value
