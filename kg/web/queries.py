@@ -21,7 +21,7 @@ from kg.errors import ParameterError
 from kg.settings import Settings
 from kg.web.formats import choose
 from kg.web.pages import page
-from kg.web.sparql import Responder
+from kg.web.responder import Responder
 
 _LIST = (("application/json",), ("text/html", "application/xhtml+xml"))
 
