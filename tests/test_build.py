@@ -224,9 +224,11 @@ def test_the_files_of_a_data_folder_find_their_loader(shared: Path) -> None:
 def kg_build(var: Path, *, most_bytes: int | None = None) -> subprocess.Popen[str]:
     """`kg build` as a process of its own; no file it writes may grow beyond `most_bytes`."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes},) * 2); "
+    # A suite that runs in the background of a shell ignores Ctrl-C, and so would its children.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     run = "import sys; sys.argv = ['kg', 'build']; from kg.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", (limit if most_bytes else "") + run],
+        [sys.executable, "-c", heed + (limit if most_bytes else "") + run],
         cwd=ROOT,
         # Under the limit Python would leave truncated byte code behind, in the checkout.
         env={"KG_VAR": str(var), "PYTHONDONTWRITEBYTECODE": "1"},
