@@ -26,6 +26,8 @@ HOMES = {
     "pyhornedowl": {"loaders/obo/formats.py", "kg/release/__init__.py", "kg/referees.py"},
     "yaml": {"kg/canned.py", "loaders/mappings/loader.py"},  # headers of queries and of SSSOM tables
     "jinja2": {"kg/reference/pages.py"},
+    "scipy": {"kg/evidence/statistics.py", "kg/evidence/pooling.py"},
+    "statsmodels": {"kg/evidence/statistics.py", "kg/evidence/pooling.py"},
 }
 WEB_LIBRARIES = {"fastapi", "starlette", "uvicorn"}
 
