@@ -53,6 +53,8 @@ def test_a_room_imports_only_what_the_house_allows(path: Path) -> None:
             assert module in {"kg.terms", "kg.parts", "kg.errors"}, f"{room} imports {module}"
         if room.startswith(("kg/web/", "kg/engine/")):
             assert not module.startswith(("kg.build", "kg.cli", "loaders")), f"{room} imports {module}"
+        if room.startswith("kg/evidence/") and top == "kg":
+            assert module.startswith(("kg.terms", "kg.errors", "kg.evidence")), f"{room} imports {module}"
         if top in WEB_LIBRARIES:
             assert room.startswith("kg/web/"), f"{room} imports {module}"
         if top in HOMES:
