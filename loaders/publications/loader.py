@@ -173,8 +173,8 @@ def _group(record: Record) -> Iterator[Fact]:
         yield "", group, RDF.type, STROMA.PooledAnalysisGroup
         yield "study", group, STROMA.pools, study
     else:
+        yield "", group, RDF.type, STROMA.TrialArm
         yield "study", study, STROMA.hasArm, group
-    yield "", group, RDF.type, STROMA.TrialArm
     yield "", group, RDFS.label, string(record.require("label"))
     if record.text("type"):
         yield "type", group, STROMA.hasArmType, _thing(record, "type")
