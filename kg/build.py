@@ -24,6 +24,7 @@ from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotErro
 from kg.ontology import Ontology
 from kg.parts import Part, SourceInfo
 from kg.report import METADATA, Progress, Quiet, Report, SourceReport, metadata
+from kg.search import write_index
 from kg.settings import Settings
 from kg.snapshot import (
     Snapshot,
@@ -127,6 +128,8 @@ def build(
                 sources=[told.summary() for told in report.sources],
                 reports={"report.json": report.json(), "report.md": report.markdown()},
             )
+        with report.step("index", progress):
+            write_index(snapshot)
         publish(snapshot, settings.var)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot

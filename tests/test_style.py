@@ -28,6 +28,8 @@ HOMES = {
     "jinja2": {"kg/reference/pages.py"},
     "scipy": {"kg/evidence/statistics.py", "kg/evidence/pooling.py"},
     "statsmodels": {"kg/evidence/statistics.py", "kg/evidence/pooling.py"},
+    "opencc": {"kg/search/folding.py"},
+    "rapidfuzz": {"kg/search/__init__.py"},
 }
 WEB_LIBRARIES = {"fastapi", "starlette", "uvicorn"}
 

@@ -1,0 +1,44 @@
+"""One spelling for all: what a name and a search have in common, whatever script, case or accent.
+
+Hides OpenCC and Unicode. Traditional characters become simplified ones, Greek letters their names, so that
+`IFN-γ` is found by `ifn gamma` and 幹細胞 by 干细胞.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from opencc import OpenCC
+
+_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ebef"
+_IS_CHINESE = re.compile(f"[{_CHINESE}]")
+# A Chinese character is a word of its own: any run of them can be found, two characters too.
+_WORD = re.compile(rf"[{_CHINESE}]|[^\W_{_CHINESE}]+")
+_GREEK = {
+    letter: unicodedata.name(letter).removeprefix("GREEK SMALL LETTER ").lower()
+    for letter in "αβγδεζηθικλμνξπρστυφχψω"
+} | {"ς": "sigma", "λ": "lambda", "µ": "mu"}
+
+
+@lru_cache(maxsize=1)
+def _simplifier() -> OpenCC:
+    return OpenCC("t2s")
+
+
+def fold(text: str) -> list[str]:
+    """The words of a text: lower case, without accents, simplified, a Chinese character each its own.
+
+    `fold("IFN-γ 干細胞")` -> `["ifn", "gamma", "干", "细", "胞"]`
+    """
+    text = unicodedata.normalize("NFKD", text).casefold()
+    text = "".join(_GREEK.get(letter, letter) for letter in text if not unicodedata.combining(letter))
+    if _IS_CHINESE.search(text):
+        text = _simplifier().convert(text)
+    return _WORD.findall(text)
+
+
+def is_chinese(word: str) -> bool:
+    """Whether a word of `fold` is a Chinese character."""
+    return _IS_CHINESE.match(word) is not None

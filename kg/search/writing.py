@@ -1,0 +1,259 @@
+"""Writes the index of a snapshot: one SQLite file beside its data.
+
+Hides the tables. The lines of a snapshot are sorted, so all that is said of one thing stands together: one
+pass, in memory that grows with the words used and not with the things.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, parse
+
+from kg.search.folding import fold, is_chinese
+from kg.snapshot import Snapshot, read_lines
+from kg.terms import DCTERMS, OBO, OWL, RDF, RDFS, SKOS, STROMA, Namespace, compress
+
+INDEX = "search.sqlite"
+FORMAT = 1  # raised when an older file cannot be read: it is written again
+LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+_OBOINOWL = Namespace("http://www.geneontology.org/formats/oboInOwl#")
+_FOAF = Namespace("http://xmlns.com/foaf/0.1/")
+
+# What a thing is to a person who searches; the first class that fits decides.
+KINDS: tuple[tuple[str, tuple[NamedNode, ...]], ...] = (
+    ("trial", (STROMA.ClinicalStudy, OBO("OBI_0003699"), OBO("OBI_0004001"))),
+    ("finding", (STROMA.Discrepancy,)),
+    ("claim", (STROMA.Claim,)),
+    ("publication", (STROMA.Publication,)),
+    ("document", (STROMA.SourceDocument,)),
+    ("measure", (STROMA.OutcomeMeasure,)),
+    ("regimen", (STROMA.InterventionRegimen,)),
+    ("product", (STROMA.TherapeuticProduct, STROMA.CellTherapyProduct, STROMA.DrugProduct)),
+    ("group", (STROMA.AnalysisGroup, STROMA.TrialArm, STROMA.Population, STROMA.StudyCollection)),
+    ("outcome", (STROMA.PlannedOutcome,)),
+    ("organization", (_FOAF.Organization,)),
+    ("place", (STROMA.StudyLocation,)),
+    ("condition", (OBO("MONDO_0000001"), OBO("MONDO_0008383"))),
+    ("class", (OWL.Class,)),
+    ("property", (OWL.ObjectProperty, OWL.DatatypeProperty, OWL.AnnotationProperty)),
+    ("value", (OWL.NamedIndividual,)),
+)
+# How much a match on such a name counts: 0 most.
+_NAMES: dict[NamedNode, int] = {
+    RDFS.label: 0,
+    SKOS.prefLabel: 0,
+    STROMA.claimText: 0,
+    DCTERMS.title: 1,
+    STROMA.acronym: 1,
+    STROMA.abbreviation: 1,
+    _OBOINOWL.hasExactSynonym: 1,
+    STROMA.officialTitle: 2,
+    SKOS.altLabel: 2,
+    _OBOINOWL.hasNarrowSynonym: 2,
+    _OBOINOWL.hasBroadSynonym: 2,
+    _OBOINOWL.hasRelatedSynonym: 2,
+    SKOS.hiddenLabel: 3,
+}
+_IDENTIFIERS = frozenset(
+    {DCTERMS.identifier, STROMA.secondaryId, STROMA.doi, STROMA.pubmedId, STROMA.pmcId, STROMA.meshId}
+)
+_DESCRIPTIONS = (
+    OBO("IAO_0000115"),
+    STROMA.briefSummary,
+    DCTERMS.description,
+    STROMA.explanation,
+    STROMA.citation,
+    STROMA.keyword,
+)
+_WANTED = frozenset(
+    str(predicate).encode() for predicate in (RDF.type, *_NAMES, *_IDENTIFIERS, *_DESCRIPTIONS)
+)
+_LONGEST_NAME = 400  # characters; a longer one is text
+_LONGEST_JOINED = 40
+_SENTENCES = ("claim", "finding", "trial", "publication")  # their words are not what a typo is corrected to
+_TYPO_LEAST = 4  # letters of a word that may be misspelt by one, and by two from 8 on
+
+
+def write_index(snapshot: Snapshot) -> Path:
+    """Write the index of a snapshot into its folder, in one step, unless it is there; returns its file."""
+    target = snapshot.folder / INDEX
+    if target.exists() and _format_of(target) == FORMAT:
+        return target
+    draft = target.with_name(f".{INDEX}-{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(draft, isolation_level=None)) as database:
+            _write(database, _things(read_lines(snapshot)))
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _format_of(file: Path) -> int:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        found: int = database.execute("PRAGMA user_version").fetchone()[0]
+        return found
+
+
+@dataclass
+class _Thing:
+    iri: str
+    types: set[NamedNode] = field(default_factory=set)
+    labels: dict[str, str] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    identifiers: set[str] = field(default_factory=set)
+    texts: dict[NamedNode, dict[str, str]] = field(default_factory=dict)
+
+    def take(self, predicate: NamedNode, value: NamedNode | Literal) -> None:
+        """One statement about the thing."""
+        if isinstance(value, NamedNode):
+            if predicate == RDF.type:
+                self.types.add(value)
+            return
+        text, language = value.value.strip(), _tag(value.language)
+        if predicate in _IDENTIFIERS:
+            self.identifiers.add(text)
+        elif predicate in _NAMES and len(text) <= _LONGEST_NAME:
+            rank = _NAMES[predicate]
+            self.names[text] = min(rank, self.names.get(text, rank))
+            names_it = rank == 0 or (predicate == DCTERMS.title and "en" not in self.labels)
+            if names_it and (predicate == SKOS.prefLabel or language not in self.labels):
+                self.labels[language] = text
+        else:
+            self.texts.setdefault(predicate, {}).setdefault(language, text)
+
+    @property
+    def kind(self) -> str | None:
+        """What it is to a person who searches, or None for what nobody looks for by name."""
+        return next((kind for kind, classes in KINDS if not self.types.isdisjoint(classes)), None)
+
+    def description(self) -> str:
+        """The text that says most of it."""
+        for predicate in _DESCRIPTIONS:
+            if predicate in self.texts:
+                said = self.texts[predicate]
+                return said.get("en") or next(iter(said.values()))
+        return next((name for name, rank in self.names.items() if rank == 1), "")
+
+
+def _tag(language: str | None) -> str:
+    tag = (language or "en").lower()
+    return {"zh-hans": "zh-Hans", "zh-hant": "zh-Hant"}.get(tag, tag)
+
+
+def _things(lines: Iterable[bytes]) -> Iterator[_Thing]:
+    """What the graph says of each thing that has an IRI, one thing after the other."""
+    for subject, said in groupby(lines, key=lambda line: line.split(b" ", 1)[0]):
+        if not subject.startswith(b"<"):
+            continue
+        wanted = [line for line in said if line.split(b" ", 2)[1] in _WANTED]
+        if not wanted:
+            continue
+        thing = _Thing(subject.decode()[1:-1])
+        for quad in parse(b"".join(wanted), format=RdfFormat.N_QUADS):
+            assert isinstance(quad, Quad)
+            if isinstance(quad.object, NamedNode | Literal):
+                thing.take(quad.predicate, quad.object)
+        if thing.kind is not None and (thing.labels or thing.names):
+            yield thing
+
+
+def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
+    database.executescript(f"""
+        PRAGMA journal_mode = OFF;
+        PRAGMA synchronous = OFF;
+        PRAGMA user_version = {FORMAT};
+        CREATE TABLE things (
+            id INTEGER PRIMARY KEY, iri TEXT, curie TEXT, kind TEXT, labels TEXT, description TEXT);
+        CREATE TABLE names (thing INTEGER, rank INTEGER, text TEXT, folded TEXT);
+        CREATE TABLE kinds (kind TEXT PRIMARY KEY, things INTEGER);
+        CREATE TABLE words (word TEXT PRIMARY KEY, uses INTEGER) WITHOUT ROWID;
+        CREATE TABLE misspellings (spelling TEXT, word TEXT, PRIMARY KEY (spelling, word)) WITHOUT ROWID;
+        CREATE VIRTUAL TABLE found USING fts5(
+            names, texts, content='', detail=full, tokenize="unicode61 remove_diacritics 0", prefix='2 3 4');
+        BEGIN;
+    """)
+    uses: dict[str, int] = {}
+    for number, thing in enumerate(things, 1):
+        curie = compress(thing.iri)
+        labels = {language: thing.labels[language] for language in LANGUAGES if language in thing.labels}
+        if "en" not in labels:
+            labels["en"] = next(iter(thing.labels.values()), None) or next(iter(thing.names))
+        names = dict(thing.names)
+        for identifier in (curie, *sorted(thing.identifiers)):
+            names.setdefault(identifier, 0)
+        rows: set[tuple[int, int, str, str]] = set()
+        for text, rank in names.items():
+            folded = fold(text)
+            rows.add((number, rank, text, " ".join(folded)))
+            rows.add((number, rank, text, _joined(folded)))
+            if rank < 2 and thing.kind not in _SENTENCES:
+                for word in filter(typos_of, folded):
+                    uses[word] = uses.get(word, 0) + 1
+        database.execute(
+            "INSERT INTO things VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                thing.iri,
+                curie,
+                thing.kind,
+                json.dumps(labels, ensure_ascii=False),
+                thing.description(),
+            ),
+        )
+        rows = {row for row in rows if row[3]}
+        database.executemany("INSERT INTO names VALUES (?, ?, ?, ?)", sorted(rows))
+        texts = " ".join(" ".join(fold(text)) for said in thing.texts.values() for text in said.values())
+        database.execute(
+            "INSERT INTO found (rowid, names, texts) VALUES (?, ?, ?)",
+            (number, " | ".join(sorted({row[3] for row in rows})), texts),
+        )
+    database.executemany("INSERT INTO words VALUES (?, ?)", sorted(uses.items()))
+    database.executemany(
+        "INSERT OR IGNORE INTO misspellings VALUES (?, ?)",
+        ((spelling, word) for word in sorted(uses) for spelling in sorted(shortened(word))),
+    )
+    database.executescript("""
+        INSERT INTO kinds SELECT kind, count(*) FROM things GROUP BY kind;
+        CREATE INDEX names_folded ON names (folded);
+        CREATE INDEX names_thing ON names (thing);
+        CREATE UNIQUE INDEX things_iri ON things (iri);
+        INSERT INTO found (found) VALUES ('optimize');
+        ANALYZE;
+        VACUUM;
+    """)
+
+
+def _json(labels: Mapping[str, str]) -> str:
+    return json.dumps(labels, ensure_ascii=False)
+
+
+def _joined(folded: list[str]) -> str:
+    """The words as one, for who writes IFNγ or UCMSC; nothing where that makes no sense."""
+    joined = "".join(folded)
+    plain = not any(is_chinese(word) for word in folded)
+    return joined if plain and len(folded) > 1 and len(joined) <= _LONGEST_JOINED else ""
+
+
+def typos_of(word: str) -> int:
+    """How many letters of a word may be wrong."""
+    if len(word) < _TYPO_LEAST or word.isdigit() or is_chinese(word):
+        return 0
+    return 1 if len(word) < 8 else 2
+
+
+def shortened(word: str) -> set[str]:
+    """A word with up to `typos_of` letters left out: words that share one of these may be meant as one."""
+    found = {word}
+    for _ in range(typos_of(word)):
+        found |= {each[:at] + each[at + 1 :] for each in found for at in range(len(each))}
+    return found
