@@ -86,7 +86,7 @@ def build(
     fingerprint = _fingerprint(settings.root, extra, version)
     if (same := _built_before(settings.var, fingerprint)) is not None:
         if (settings.var / "current").resolve() != same.folder:
-            publish(same, settings.var)
+            publish(same, settings.var, keep=settings.keep_snapshots)
         progress.note(f"unchanged: {same.name} is up to date")
         return same
 
@@ -130,7 +130,7 @@ def build(
             )
         with report.step("index", progress):
             write_index(snapshot)
-        publish(snapshot, settings.var)
+        publish(snapshot, settings.var, keep=settings.keep_snapshots)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -360,19 +361,27 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Default: HOST, or 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: PORT, or 8000.")] = None,
 ) -> None:
-    """Serve the published graph, or RDF files as they are, until Ctrl-C."""
-    from kg.snapshot import snapshot_of_files
+    """Serve the published graph, or RDF files as they are, until Ctrl-C.
+
+    A graph that is published meanwhile (`kg build`) is loaded beside the old one and takes over; no request
+    fails. SIGHUP makes it look at once.
+    """
+    from kg.snapshot import current, snapshot_of_files
 
     settings = _settings()
     if host is not None:
         settings = replace(settings, host=host)
     if port is not None:
         settings = replace(settings, port=port)
-    snapshot = snapshot_of_files(data, settings.var) if data else _current(settings)
-    _serve(snapshot, settings)
+    if data:
+        _serve(snapshot_of_files(data, settings.var), settings)
+    else:
+        _serve(_current(settings), settings, find=partial(current, settings.var))
 
 
-def _serve(snapshot: Snapshot, settings: Settings) -> None:
+def _serve(
+    snapshot: Snapshot, settings: Settings, *, find: Callable[[], Snapshot | None] | None = None
+) -> None:
     from kg.canned import Catalogue
     from kg.web import app as web
     from kg.web import queries
@@ -389,8 +398,11 @@ def _serve(snapshot: Snapshot, settings: Settings) -> None:
         )
         print("Stop it with Ctrl-C.", flush=True)
 
-    routers = [lambda engine, settings: queries.router(catalogue, engine, settings), explanations.router]
-    web.run(snapshot, settings, routers=routers, on_ready=ready)
+    routers: list[web.RouterFactory] = [
+        lambda _, settings: queries.router(catalogue, settings),
+        lambda _, settings: explanations.router(settings),
+    ]
+    web.run(snapshot, settings, routers=routers, on_ready=ready, find=find)
 
 
 # ------------------------------------------------------------------------------ check, verify, info

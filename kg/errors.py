@@ -10,7 +10,8 @@
     │   └── OntologyError          the ontology is inconsistent, has an unsatisfiable class, or does not parse
     ├── SnapshotError              a snapshot is missing, damaged, or of a format this version cannot read
     ├── UsageError                 what was asked for does not exist (unknown query, source, format)
-    │   └── ParameterError         a parameter of a query is unknown, or its value does not fit
+    │   ├── ParameterError         a parameter of a query is unknown, or its value does not fit
+    │   └── VersionGone            the snapshot asked for is not kept any more; `kept` are those that are
     └── QueryError                 a SPARQL query did not give an answer
         ├── QuerySyntaxError       it does not parse; carries line and column (1-based)
         ├── QueryRefused           it parses but is not allowed here; the reason says why
@@ -24,6 +25,8 @@ Each class carries `exit_code` for the command line and `status` for HTTP.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class StromaError(Exception):
@@ -118,6 +121,17 @@ class ParameterError(UsageError):
 
     status = 400
     slug = "parameter"
+
+
+class VersionGone(UsageError):
+    """The snapshot asked for is not kept; `kept` names those that are, the current one first."""
+
+    status = 410
+    slug = "version-gone"
+
+    def __init__(self, message: str, kept: Sequence[str]) -> None:
+        super().__init__(message)
+        self.kept = tuple(kept)
 
 
 class QueryError(StromaError):

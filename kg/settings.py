@@ -25,6 +25,11 @@ class Settings:
     query_bytes: int = 256 * 1024  # length of a query's text
     query_tokens: int = 50_000
     query_nesting: int = 500  # brackets of any kind
+    keep_snapshots: int = 3  # published ones that stay on disk after a build, the current one included
+    watch_seconds: float = 2.0  # how often to look for a newly published snapshot; 0: on SIGHUP only
+    stop_seconds: float = 30.0  # how long running answers may take to finish when the server is stopped
+    old_versions: int = 1  # older snapshots loaded at once for `?version=`; 0: none is served
+    old_version_seconds: float = 60.0  # an older snapshot is dropped when nobody asks for so long
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
@@ -36,6 +41,11 @@ class Settings:
             ("query_bytes", self.query_bytes, 1, 2**30),
             ("query_tokens", self.query_tokens, 1, 2**30),
             ("query_nesting", self.query_nesting, 1, 2_000),
+            ("keep_snapshots", self.keep_snapshots, 1, 100_000),
+            ("watch_seconds", self.watch_seconds, 0, 86_400),
+            ("stop_seconds", self.stop_seconds, 0, 86_400),
+            ("old_versions", self.old_versions, 0, 1_000),
+            ("old_version_seconds", self.old_version_seconds, 0, 86_400),
         ):
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value}; it must lie between {least} and {most}")
@@ -53,6 +63,11 @@ class Settings:
             ("query_bytes", int),
             ("query_tokens", int),
             ("query_nesting", int),
+            ("keep_snapshots", int),
+            ("watch_seconds", float),
+            ("stop_seconds", float),
+            ("old_versions", int),
+            ("old_version_seconds", float),
             ("host", str),
             ("port", int),
         ):

@@ -5,6 +5,7 @@
         manifest.json    format, version, hash, created, quads, graphs, sources, files
         data.nq.gz       the graph: sorted unique N-Quads
         report.json, report.md, ...    how it was built; not part of what the hash names
+        published        empty: it is or was the current one, and may be asked for as an older version
 
 Hides the folder's layout, the sort on disk that keeps memory flat, and how a kill or a full disk at any
 moment leaves `current` as it was: everything is written in a draft folder, then renamed. The canonical
@@ -39,6 +40,7 @@ from kg.terms import mint
 FORMAT = 1  # of the folder; raised when an older version of this module could not read it
 DATA = "data.nq.gz"
 MANIFEST = "manifest.json"
+PUBLISHED = "published"  # an empty file: this snapshot was the current one
 KEPT = 3  # snapshots that stay after a publish, the current one included
 
 _FORMATS = {
@@ -338,6 +340,7 @@ def _damaged(file: Path, problem: str) -> SnapshotError:
 
 def publish(snapshot: Snapshot, var: Path, *, keep: int = KEPT) -> None:
     """Make a snapshot the current one, in one atomic step; then remove all but the newest `keep`."""
+    (snapshot.folder / PUBLISHED).touch()
     link = var / f".current-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(snapshot.folder, var))
@@ -361,6 +364,14 @@ def snapshots(var: Path) -> list[Snapshot]:
         except SnapshotError:
             continue
     return sorted(found, key=lambda snapshot: (snapshot.created, snapshot.name), reverse=True)
+
+
+def published(var: Path) -> list[Snapshot]:
+    """The snapshots under `var` that are or were the current one, newest first.
+
+    A snapshot of somebody's files (`kg serve --data`) lies beside them and is not among them.
+    """
+    return [snapshot for snapshot in snapshots(var) if (snapshot.folder / PUBLISHED).exists()]
 
 
 def prune(var: Path, *, keep: int, spare: Snapshot) -> None:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from pyoxigraph import NamedNode, Quad, RdfFormat, Store, parse
 
-from kg.engine.memory import MemoryEngine
+from kg.engine.served import Served
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Explanation, Step, as_json, as_text, as_triples, proposition, rendered
 from kg.ontology import read
@@ -375,8 +375,8 @@ def test_a_page_shows_what_was_asked_as_text_and_never_as_markup(url: str) -> No
 
 def test_a_late_explanation_is_given_up_and_says_so(embedded: Snapshot) -> None:
     settings = Settings(var=embedded.folder.parent.parent)
-    engine = MemoryEngine(embedded, workers=1)  # not started: /why needs only its snapshot
-    app = create_app(engine, settings, routers=[router(engine, settings, seconds=0.05)])
+    served = Served(embedded, settings)  # not started: /why needs only its snapshot
+    app = create_app(served, settings, routers=[router(settings, seconds=0.05)])
 
     async def get() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stroma") as client:

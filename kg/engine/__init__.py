@@ -6,6 +6,7 @@ memory and evaluates in worker processes; every other engine has the same shape.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -54,6 +55,18 @@ class Status:
     busy: int
     waiting: int
     locks: Mapping[str, str]  # "network" -> "seccomp", or "none" with the reason
+
+
+@dataclass
+class Figures:
+    """Counts since the server started, for operators; they only grow, also over a reload.
+
+    `answers` by outcome: "complete", "gone" (the client left) or the slug of an error. `replaced` by why a
+    worker was: "crashed", "deadline", "gone", "grown", "keeper" (its keeper died).
+    """
+
+    answers: Counter[str] = field(default_factory=Counter)
+    replaced: Counter[str] = field(default_factory=Counter)
 
 
 async def _nothing() -> None:

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
-from kg.engine import Answer, Dataset, Limits, Status, guard, worker
+from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, worker
 from kg.engine.formats import Format
 from kg.errors import (
     QueryError,
@@ -186,8 +186,11 @@ def _error_of(said: dict[str, Any]) -> QueryError:
 class MemoryEngine:
     """A snapshot in memory behind `workers` processes; up to `queue` queries wait for one."""
 
-    def __init__(self, snapshot: Snapshot, *, workers: int = 2, queue: int = 64) -> None:
+    def __init__(
+        self, snapshot: Snapshot, *, workers: int = 2, queue: int = 64, figures: Figures | None = None
+    ) -> None:
         self._snapshot = snapshot
+        self.figures = figures or Figures()
         self._size = workers
         self._queue = queue
         self._workers: dict[int, _Worker] = {}

@@ -18,6 +18,7 @@ from kg.engine.formats import FORMATS, Kind, formats_for, named_format
 from kg.errors import UsageError
 from kg.settings import Settings
 from kg.terms import DCTERMS, RDF, VOID, XSD, Namespace, compress
+from kg.web.asked import engine_of
 from kg.web.formats import NotAcceptable, choose
 from kg.web.pages import page
 
@@ -57,18 +58,20 @@ LIMIT 25
 """
 
 
-def router(engine: Engine, settings: Settings) -> APIRouter:
+def router(settings: Settings) -> APIRouter:
     """`/` and `/health`."""
     routes = APIRouter()
 
     @routes.get("/", include_in_schema=False)
-    async def home() -> Response:
+    async def home(request: Request) -> Response:
+        engine = engine_of(request)
         content = _home(engine, settings)
         body = page("MSC therapy for rheumatoid arthritis", content, engine.snapshot.version)
         return Response(body, media_type="text/html")
 
     @routes.get("/health", tags=["about"], summary="Is the service up, and does it answer?")
-    async def health() -> Response:
+    async def health(request: Request) -> Response:
+        engine = engine_of(request)
         status = engine.status
         state: dict[str, Any] = {
             "live": True,
@@ -84,13 +87,12 @@ def router(engine: Engine, settings: Settings) -> APIRouter:
     return routes
 
 
-def service(
-    request: Request, engine: Engine, settings: Settings, accept: str | None, format: str | None
-) -> Response:
+def service(request: Request, settings: Settings, accept: str | None, format: str | None) -> Response:
     """What `GET /sparql` without a query gives: the service description, or a form for browsers.
 
     Raises NotAcceptable listing the representations.
     """
+    engine = engine_of(request)
     offered = [each for each in formats_for(Kind.GRAPH) if each.key != "html"]
     names = [(each.media_type, *each.aliases) for each in offered]
     headers = {"Vary": "Accept", "Cache-Control": "no-cache", "Link": '</sparql>; rel="describedby"'}

@@ -6,50 +6,56 @@ Hides FastAPI, uvicorn and the headers that every response carries.
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from types import FrameType
+from urllib.parse import parse_qsl
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kg.engine import Engine
-from kg.engine.memory import MemoryEngine
+from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.web import about
+from kg.web.asked import engine_of, note
 from kg.web.pages import CONTENT_SECURITY_POLICY
 from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
 from kg.web.sparql import SparqlEndpoint
 
-RouterFactory = Callable[[Engine, Settings], APIRouter]
+RouterFactory = Callable[[Served, Settings], APIRouter]
 
 
-def create_app(engine: Engine, settings: Settings, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
-    """The web application over a started engine; `routers` add resources to it."""
-    version = engine.snapshot.version
+def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
+    """The web application over started engines; `routers` add resources to it.
+
+    A router finds the engine of a request by `kg.web.asked.engine_of(request)`.
+    """
     app = FastAPI(
         title="Stroma",
-        version=version,
+        version=metadata.version("stroma-kg"),
         description="MSC therapy for rheumatoid arthritis: a knowledge graph with a SPARQL endpoint.",
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
     )
-    app.include_router(about.router(engine, settings))
+    app.include_router(about.router(settings))
     for router in routers:
         app.include_router(router)
 
     def problem(request: Request, error: StromaError) -> Response:
-        return answer_to(error, request.headers.get("accept"), version)
+        return answer_to(error, request.headers.get("accept"), engine_of(request).snapshot.version)
 
     async def on_stroma(request: Request, error: Exception) -> Response:
         assert isinstance(error, StromaError)
@@ -77,63 +83,102 @@ def create_app(engine: Engine, settings: Settings, *, routers: Sequence[APIRoute
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_bug)
-    app.add_middleware(_Front, sparql=SparqlEndpoint(engine, settings), version=version)
+    app.add_middleware(_Front, sparql=SparqlEndpoint(settings), served=served)
     return app
 
 
 class _Front:
-    """Sends `/sparql` straight to its endpoint, which needs no routing, and everything else to the routes.
+    """Chooses the engine that a request asks, and keeps it running until the answer is sent.
 
+    Sends `/sparql` straight to its endpoint, which needs no routing, and everything else to the routes.
     Every response gets the snapshot's version, CORS for reading, and a strict policy.
     """
 
-    def __init__(self, app: ASGIApp, sparql: ASGIApp, version: str) -> None:
+    _HEADERS = (
+        (b"access-control-allow-origin", b"*"),
+        (
+            b"access-control-expose-headers",
+            b"ETag, Link, Retry-After, Server-Timing, X-Stroma-Snapshot, X-Stroma-Version",
+        ),
+        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    )
+    _PREFLIGHT = (
+        (b"access-control-allow-headers", b"Accept, Content-Type, If-None-Match"),
+        (b"access-control-max-age", b"86400"),
+    )
+
+    def __init__(self, app: ASGIApp, sparql: ASGIApp, served: Served) -> None:
         self._app = app
         self._sparql = sparql
-        self._headers = [
-            (b"x-stroma-version", version.encode()),
-            (b"access-control-allow-origin", b"*"),
-            (b"access-control-expose-headers", b"ETag, Link, Server-Timing, X-Stroma-Version"),
-            (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
-        ]
-        self._preflight = [
-            (b"access-control-allow-headers", b"Accept, Content-Type, If-None-Match"),
-            (b"access-control-max-age", b"86400"),
-        ]
+        self._served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        held, refused = self._served.now, None
+        if b"version=" in scope["query_string"]:
+            try:
+                version = _version(scope["query_string"])
+                if version is not None:
+                    held = await self._served.version(version)
+            except StromaError as error:
+                refused = error
+        with held as engine:
+            note(scope, engine)
+            send = self._with_headers(scope, send, engine.snapshot)
+            if refused is not None:
+                accept = Headers(scope=scope).get("accept")
+                response = answer_to(refused, accept, engine.snapshot.version)
+                await response(scope, receive, send)
+            else:
+                await self._route(scope, receive, send)
 
+    def _with_headers(self, scope: Scope, send: Send, snapshot: Snapshot) -> Send:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._headers]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-stroma-version", snapshot.version.encode()),
+                    (b"x-stroma-snapshot", snapshot.name.encode()),
+                    *self._HEADERS,
+                ]
                 if scope["method"] == "OPTIONS":
-                    message["headers"] += self._preflight
+                    message["headers"] += self._PREFLIGHT
             await send(message)
 
+        return send_with_headers
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in ("/sparql", "/sparql/"):
-            await self._sparql(scope, receive, send_with_headers)
+            await self._sparql(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             methods = [
                 (b"allow", b"GET, HEAD, OPTIONS"),
                 (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
             ]
-            await send_with_headers({"type": "http.response.start", "status": 204, "headers": methods})
+            await send({"type": "http.response.start", "status": 204, "headers": methods})
             await send({"type": "http.response.body", "body": b""})
         elif scope["method"] == "HEAD":
             # The routes know GET only; the headers are those of GET, and the body is left out.
             async def send_head(message: Message) -> None:
                 if message["type"] == "http.response.body":
                     message = {**message, "body": b""}
-                await send_with_headers(message)
+                await send(message)
 
             await self._app({**scope, "method": "GET"}, receive, send_head)
         else:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, receive, send)
+
+
+def _version(query_string: bytes) -> str | None:
+    """The value of the parameter `version`, None where it is not given; raises BadRequest if given twice."""
+    given = [value for name, value in parse_qsl(query_string.decode("latin-1"), True) if name == "version"]
+    if len(given) > 1:
+        raise BadRequest("version is given twice; give it once")
+    return given[0] if given else None
 
 
 class _Server(uvicorn.Server):
@@ -174,15 +219,17 @@ def run(
     *,
     routers: Sequence[RouterFactory] = (),
     on_ready: Callable[[], None] | None = None,
+    find: Callable[[], Snapshot | None] | None = None,
 ) -> None:
     """Serve a snapshot until the process is told to stop; prints nothing itself.
 
-    `routers` make further resources from the engine and the settings; `on_ready` is called once requests
-    are answered. Returns on SIGTERM, raises KeyboardInterrupt on SIGINT, both after a graceful stop. Raises
+    `routers` make further resources from what is served and the settings; `on_ready` is called once requests
+    are answered. `find` gives the snapshot that should be served now: it is asked every `watch_seconds` and
+    on SIGHUP. Returns on SIGTERM, raises KeyboardInterrupt on SIGINT, both after a graceful stop. Raises
     UsageError when the address cannot be had, SnapshotError when the snapshot cannot.
     """
     with _listening(settings) as listener, asyncio.Runner(loop_factory=_fast_loop) as runner:
-        runner.run(_serve(snapshot, settings, routers, on_ready, listener))
+        runner.run(_serve(Served(snapshot, settings, find=find), settings, routers, on_ready, listener))
 
 
 def _fast_loop() -> asyncio.AbstractEventLoop:
@@ -194,27 +241,50 @@ def _fast_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve(
-    snapshot: Snapshot,
+    served: Served,
     settings: Settings,
     routers: Sequence[RouterFactory],
     on_ready: Callable[[], None] | None,
     listener: socket.socket,
 ) -> None:
-    engine = MemoryEngine(snapshot, workers=settings.workers, queue=settings.queue)
-    async with engine:
-        app = create_app(engine, settings, routers=[make(engine, settings) for make in routers])
+    async with served:
+        app = create_app(served, settings, routers=[make(served, settings) for make in routers])
         config = uvicorn.Config(
             app,
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=math.ceil(settings.stop_seconds),
         )
         server = _Server(config, on_ready)
-        await server.serve(sockets=[listener])
+        with _reload_on_hangup(served):
+            await server.serve(sockets=[listener])
     if server.interrupted:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _reload_on_hangup(served: Served) -> Iterator[None]:
+    """Meanwhile SIGHUP makes the server look for a new snapshot; where there are no signals, nothing does."""
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[bool]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(served.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
+        yield
+        return
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in reloads:
+            task.cancel()
 
 
 def _listening(settings: Settings) -> socket.socket:

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from kg.errors import QuerySyntaxError, ServerBusy, StromaError
+from kg.errors import QuerySyntaxError, ServerBusy, StromaError, VersionGone
 from kg.terms import BASE
 from kg.web.formats import choose
 from kg.web.pages import page
@@ -33,6 +33,7 @@ _TITLES = {
     "bad-request": "The request is not one of the SPARQL protocol",
     "not-found": "There is nothing here",
     "usage": "There is no such thing here",
+    "version-gone": "This version is not kept any more",
     "snapshot": "The graph cannot be read",
     "error": "Something went wrong on our side",
 }
@@ -93,6 +94,8 @@ def _details(error: StromaError, query: str | None) -> dict[str, Any]:
         "status": error.status,
         "detail": str(error),
     }
+    if isinstance(error, VersionGone):
+        details["kept"] = list(error.kept)
     if isinstance(error, QuerySyntaxError) and error.line is not None and error.column is not None:
         details["line"], details["column"] = error.line, error.column
         lines = (query or "").split("\n")

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from kg.canned import Catalogue, Parameter, Question
-from kg.engine import Engine
 from kg.errors import ParameterError
 from kg.settings import Settings
+from kg.web.asked import engine_of
 from kg.web.formats import choose
 from kg.web.pages import page
 from kg.web.responder import Responder
@@ -26,20 +26,21 @@ from kg.web.responder import Responder
 _LIST = (("application/json",), ("text/html", "application/xhtml+xml"))
 
 
-def router(catalogue: Catalogue, engine: Engine, settings: Settings) -> APIRouter:
+def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
     """`/queries`, `/queries/<id>` and `/queries/<id>.rq`."""
     routes = APIRouter(tags=["questions"])
-    responder = Responder(engine, settings)
+    responder = Responder(settings)
 
     @routes.get("/queries", summary="The questions, with their parameters and columns")
     async def list_questions(request: Request) -> Response:
+        version = engine_of(request).snapshot.version
         found = choose(request.headers.get("accept"), _LIST)
         headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
         if found is not None and found[0] == 1:
-            body = page("Questions", _listed(catalogue.values()), engine.snapshot.version)
+            body = page("Questions", _listed(catalogue.values()), version)
             return Response(body, 200, headers, "text/html")
         described = [_described(question) for question in catalogue.values()]
-        return JSONResponse({"version": engine.snapshot.version, "questions": described}, headers=headers)
+        return JSONResponse({"version": version, "questions": described}, headers=headers)
 
     @routes.get("/queries/{id}.rq", summary="A question's SPARQL, as it runs in any editor")
     async def text(id: str) -> Response:
@@ -54,6 +55,7 @@ def router(catalogue: Catalogue, engine: Engine, settings: Settings) -> APIRoute
                 raise ParameterError(f"{name} is given twice; give it once")
             values[name] = value
         format = values.pop("format", None)
+        values.pop("version", None)  # it has chosen the engine
         given = {name: value for name, value in values.items() if value != ""}
         bound = question.bind(given)
         return await responder.respond(

@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kg.engine import Answer, Dataset, Engine, Limits, guard
+from kg.engine import Answer, Dataset, Limits, guard
 from kg.errors import QueryError, StromaError
 from kg.settings import Settings
+from kg.snapshot import Snapshot
+from kg.web.asked import engine_of
 from kg.web.formats import negotiate
 from kg.web.pages import closing, opening
 from kg.web.problems import answer_to
@@ -29,10 +31,9 @@ _PATIENCE_SECONDS = 0.02  # most answers are there by then, and need no watch ov
 
 
 class Responder:
-    """From a query's text to a response, over one engine."""
+    """From a query's text to a response, by the engine that the request asks."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
+    def __init__(self, settings: Settings) -> None:
         self._limits = Limits.of(settings)
         self._link = b'</sparql>; rel="describedby"'
 
@@ -54,7 +55,7 @@ class Responder:
         try:
             return await self._respond(request, text, dataset, format, accept, heading)
         except StromaError as error:
-            return answer_to(error, accept, self._engine.snapshot.version, text)
+            return answer_to(error, accept, engine_of(request).snapshot.version, text)
 
     async def _respond(
         self,
@@ -65,6 +66,7 @@ class Responder:
         accept: str | None,
         heading: str,
     ) -> Response:
+        engine = engine_of(request)
         inspection = guard.inspect(text, self._limits)
         format, content_type = negotiate(accept, name, inspection.kind)
         headers = [
@@ -73,13 +75,13 @@ class Responder:
             (b"link", self._link),
         ]
         if inspection.repeatable:
-            tag = self._tag(text, dataset, content_type)
+            tag = _tag(engine.snapshot, text, dataset, content_type)
             headers += [(b"etag", tag), (b"cache-control", b"no-cache")]
             if _matches(request.headers.get("if-none-match"), tag.decode()):
                 return _reply(304, headers[1:], b"")
         else:
             headers.append((b"cache-control", b"no-store"))
-        work = self._engine.query(text, accept=format, dataset=dataset, limits=self._limits)
+        work = engine.query(text, accept=format, dataset=dataset, limits=self._limits)
         answer = await _unless_gone(request.receive, work)
         if answer is None:
             return _reply(499, [], b"")
@@ -88,14 +90,15 @@ class Responder:
         before, after = b"", b""
         if format.key == "html":
             before = f"{opening('Result')}{heading}\n".encode()
-            after = closing(self._engine.snapshot.version).encode()
+            after = closing(engine.snapshot.version).encode()
         if answer.whole is not None:
             return _reply(200, headers, before + answer.whole + after)
         return _Stream(answer, headers, before, after, body=request.method != "HEAD")
 
-    def _tag(self, text: str, dataset: Dataset | None, content_type: str) -> bytes:
-        named = (self._engine.snapshot.hash, text, content_type, repr(dataset))
-        return b'"' + hashlib.sha256("\x1f".join(named).encode()).hexdigest()[:32].encode() + b'"'
+
+def _tag(snapshot: Snapshot, text: str, dataset: Dataset | None, content_type: str) -> bytes:
+    named = (snapshot.hash, text, content_type, repr(dataset))
+    return b'"' + hashlib.sha256("\x1f".join(named).encode()).hexdigest()[:32].encode() + b'"'
 
 
 class _Stream(Response):

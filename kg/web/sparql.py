@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kg.engine import Dataset, Engine, guard
+from kg.engine import Dataset, guard
 from kg.errors import QueryRefused, QueryTooLarge, StromaError
 from kg.settings import Settings
 from kg.web import about
+from kg.web.asked import engine_of
 from kg.web.problems import BadRequest, MethodNotAllowed, UnsupportedMediaType, answer_to
 from kg.web.responder import Responder, joined
 
@@ -27,10 +28,9 @@ _UPDATE = "application/sparql-update"
 class SparqlEndpoint:
     """The resource `/sparql`, as an ASGI application: all methods, all forms of request."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._responder = Responder(engine, settings)
+        self._responder = Responder(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -38,7 +38,7 @@ class SparqlEndpoint:
         try:
             response = await self._handle(request)
         except StromaError as error:
-            response = answer_to(error, joined(request, "accept"), self._engine.snapshot.version)
+            response = answer_to(error, joined(request, "accept"), engine_of(request).snapshot.version)
             if isinstance(error, MethodNotAllowed):
                 response.headers["Allow"] = _METHODS
         await response(scope, receive, send)
@@ -96,13 +96,13 @@ class SparqlEndpoint:
         queries = by_name.get("query", [])
         if len(queries) > 1:
             raise BadRequest(f"{len(queries)} queries were sent; send one at a time")
+        if "version" in by_name and b"version=" not in request.scope["query_string"]:
+            raise BadRequest("Say the version in the address: POST /sparql?version=…")
         formats = by_name.get("format") or by_name.get("output") or [""]
         if not queries:
             if request.method == "POST":
                 raise BadRequest("There is no query: send it as the form field `query`, or as the body")
-            return about.service(
-                request, self._engine, self._settings, joined(request, "accept"), formats[0] or None
-            )
+            return about.service(request, self._settings, joined(request, "accept"), formats[0] or None)
         default, named = by_name.get("default-graph-uri", ()), by_name.get("named-graph-uri", ())
         dataset = Dataset(tuple(default), tuple(named)) if default or named else None
         text = queries[0].removeprefix("\ufeff")

@@ -16,7 +16,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kg.engine import Engine
 from kg.errors import (
     ParameterError,
     QueryFailed,
@@ -26,7 +25,9 @@ from kg.errors import (
     UsageError,
 )
 from kg.settings import Settings
+from kg.snapshot import Snapshot
 from kg.terms import ROOT
+from kg.web.asked import engine_of
 from kg.web.formats import NotAcceptable, choose
 from kg.web.pages import page
 from kg.why import MAX_LIMIT, statement
@@ -47,20 +48,20 @@ _OFFERED = {
 _PARTS = ("subject", "predicate", "object")
 
 
-def router(engine: Engine, settings: Settings, *, seconds: float | None = None) -> APIRouter:
+def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
     """`/why?subject=…&predicate=…&object=…[&limit=…][&format=…]`; `seconds` is an explanation's deadline,
     by default ten and one for every 50,000 quads."""
     routes = APIRouter(tags=["why"])
-    explainer = _Explainer(engine, seconds or SECONDS + engine.snapshot.quads / _QUADS_A_SECOND)
+    explainer = _Explainer(seconds)
 
     @routes.get("/why", summary="Why a statement is in the graph: its sources, or its proof")
     async def why(request: Request) -> Response:
         values = _values(request)
         name = _format(values.pop("format", None), request.headers.get("accept"))
         headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
-        version = engine.snapshot.version
+        snapshot = engine_of(request).snapshot
         if name == "html" and not any(values.get(part) for part in _PARTS):
-            return Response(page("Why", _form(values), version), 200, headers, "text/html")
+            return Response(page("Why", _form(values), snapshot.version), 200, headers, "text/html")
         missing = [part for part in _PARTS if not values.get(part)]
         if missing:
             raise ParameterError(
@@ -69,9 +70,9 @@ def router(engine: Engine, settings: Settings, *, seconds: float | None = None) 
             )
         triple = statement(*(values[part] for part in _PARTS))
         terms = tuple(term.value for term in triple)
-        made = await explainer.explain(terms, "json" if name == "html" else name, _limit(values))
+        made = await explainer.explain(snapshot, terms, "json" if name == "html" else name, _limit(values))
         if name == "html":
-            made = page("Why", _form(values) + _shown(json.loads(made)), version)
+            made = page("Why", _form(values) + _shown(json.loads(made)), snapshot.version)
         media_type = _OFFERED[name][0]
         return Response(made, 200, headers, media_type)
 
@@ -81,6 +82,8 @@ def router(engine: Engine, settings: Settings, *, seconds: float | None = None) 
 def _values(request: Request) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
+        if name == "version":  # it has chosen the snapshot
+            continue
         if name not in (*_PARTS, "limit", "format"):
             raise ParameterError(
                 f"there is no parameter {name[:40]!r}; there are: {', '.join(_PARTS)}, limit, format"
@@ -111,18 +114,17 @@ def _format(name: str | None, accept: str | None) -> str:
 
 
 class _Explainer:
-    """Runs `kg why` over the served snapshot, one process at a time."""
+    """Runs `kg why` over a snapshot, one process at a time."""
 
-    def __init__(self, engine: Engine, seconds: float) -> None:
-        self._folder = str(engine.snapshot.folder)
+    def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
         self._made: dict[tuple[object, ...], bytes] = {}
 
-    async def explain(self, terms: tuple[str, ...], format: str, limit: int) -> bytes:
+    async def explain(self, snapshot: Snapshot, terms: tuple[str, ...], format: str, limit: int) -> bytes:
         """The explanation; raises UsageError where the statement is not in the graph, or says what failed."""
-        key = (*terms, format, limit)
+        key = (snapshot.name, *terms, format, limit)
         if key in self._made:
             return self._made[key]
         if self._waiting >= _WAITING:
@@ -130,7 +132,7 @@ class _Explainer:
         self._waiting += 1
         try:
             async with self._turn:
-                made = await self._run(*terms, "--format", format, "--limit", str(limit))
+                made = await self._run(snapshot, *terms, "--format", format, "--limit", str(limit))
         finally:
             self._waiting -= 1
         while len(self._made) >= _KEPT:
@@ -138,17 +140,18 @@ class _Explainer:
         self._made[key] = made
         return made
 
-    async def _run(self, *arguments: str) -> bytes:
+    async def _run(self, snapshot: Snapshot, *arguments: str) -> bytes:
+        seconds = self._seconds or SECONDS + snapshot.quads / _QUADS_A_SECOND
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "kg", "why", *arguments, "--snapshot", self._folder,
+            sys.executable, "-m", "kg", "why", *arguments, "--snapshot", str(snapshot.folder),
             cwd=ROOT, env={}, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
-            out, said = await asyncio.wait_for(process.communicate(), self._seconds)
+            out, said = await asyncio.wait_for(process.communicate(), seconds)
         except TimeoutError:
             raise QueryTimeout(
-                f"The explanation took longer than {self._seconds:.3g} seconds; `kg why` has no such limit"
+                f"The explanation took longer than {seconds:.3g} seconds; `kg why` has no such limit"
             ) from None
         finally:
             if process.returncode is None:

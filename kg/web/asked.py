@@ -1,0 +1,26 @@
+"""Which engine a request asks: chosen once, when the request comes in, and the same for all of its answer.
+
+Hides where that is noted. A router is made once and outlives every snapshot, so it keeps no engine and no
+version: it asks `engine_of(request)` for each request.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from kg.engine import Engine
+
+_KEY = "stroma.engine"
+
+
+def note(scope: Scope, engine: Engine) -> None:
+    """Note the engine that a request asks."""
+    scope[_KEY] = engine
+
+
+def engine_of(request: Request) -> Engine:
+    """The engine that a request asks; its snapshot is what every part of the answer speaks of."""
+    return cast(Engine, request.scope[_KEY])
