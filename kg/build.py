@@ -7,23 +7,26 @@ fails, a shape that is broken, a full disk or a kill leaves the published snapsh
 from __future__ import annotations
 
 import hashlib
+import heapq
 import importlib.metadata
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
-from pyoxigraph import Quad, RdfFormat, parse
+from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 
+from kg import census, describe, reasoning, validation
 from kg import ontology as ontologies
-from kg import reasoning, validation
+from kg.canned import Catalogue
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.ontology import Ontology
 from kg.parts import Part, SourceInfo
-from kg.report import METADATA, Progress, Quiet, Report, SourceReport, metadata
+from kg.report import Progress, Quiet, Report, SourceReport
 from kg.search import write_index
 from kg.settings import Settings
 from kg.snapshot import (
@@ -35,6 +38,7 @@ from kg.snapshot import (
     publish,
     snapshots,
     sort_quads,
+    sorted_unique,
     write_snapshot,
 )
 from kg.terms import RDF, ROOT, compress, expand
@@ -114,11 +118,19 @@ def build(
             report.inferring = {name: round(took, 3) for name, took in inferences.seconds.items()}
 
         with report.step("describe", progress):
-            graphs = {info.graph.value: told.quads for info, told in loaded if told.quads}
-            graphs |= {ontologies.GRAPH.value: len(ontology.quads), **inferences.graphs}
-            described = metadata(version, loaded, graphs)
-            graphs[METADATA.value] = graphs.get(METADATA.value, 0) + len(described)
-            report.graphs = {compress(graph): count for graph, count in sorted(graphs.items())}
+            described = describe.examples(Catalogue.read(settings.root / "queries").values())
+            described += describe.prefix_declarations()
+            told_already: Counter[bytes] = Counter()  # the reasoner describes the graphs of its rules
+            lines = _all_sorted(files, inferred, map(line_of, [*ontology.quads, *described]), work)
+            counted = census.count(_without(describe.METADATA, lines, told_already), work)
+            about = describe.metadata(version, loaded, counted, told_already.total())
+            described += about
+            whole = (
+                (one.graph, n.triples) for one, n in counted.slices.items() if not one.type + one.property
+            )
+            graphs = dict(whole)
+            graphs[describe.METADATA.value] = told_already.total() + len(about)
+            report.graphs = {compress(graph): n for graph, n in sorted(graphs.items()) if graph}
 
         with report.step("write", progress):
             snapshot = write_snapshot(
@@ -143,7 +155,12 @@ def _fingerprint(root: Path, extra: Mapping[str, Sequence[Path]], version: str |
     seen = hashlib.sha256(f"{version} {sys.version_info[:2]}".encode())
     for package in _PACKAGES:
         seen.update(f"{package} {importlib.metadata.version(package)}".encode())
-    ours = chain((ROOT / "kg").glob("*.py"), catalog.FOLDER.rglob("*"), (root / "ontology").rglob("*"))
+    ours = chain(
+        (ROOT / "kg").glob("*.py"),
+        catalog.FOLDER.rglob("*"),
+        (root / "ontology").rglob("*"),
+        (root / "queries").rglob("*"),
+    )
     for path in sorted(path for path in ours if path.is_file() and path.suffix != ".pyc"):
         seen.update(f"{path.parent.name}/{path.name} {_sha256(path)}".encode())
     for name, files in sorted(extra.items()):
@@ -264,6 +281,23 @@ def _lines(files: Sequence[Path]) -> Iterator[bytes]:
     for file in files:
         with file.open("rb") as lines:
             yield from lines
+
+
+def _all_sorted(
+    files: Sequence[Path], inferred: Path, others: Iterable[bytes], work: Path
+) -> Iterator[bytes]:
+    """The lines of everything, sorted; the files of sources are sorted already, and no two share a graph."""
+    unsorted = sorted_unique(chain(_lines([inferred]), others), work)
+    return heapq.merge(*(_lines([file]) for file in files), unsorted)
+
+
+def _without(graph: NamedNode, lines: Iterable[bytes], left_out: Counter[bytes]) -> Iterator[bytes]:
+    end = f" {graph} .\n".encode()
+    for line in lines:
+        if line.endswith(end):
+            left_out[end] += 1
+        else:
+            yield line
 
 
 # ------------------------------------------------------------------------------------------- shapes

@@ -1,14 +1,9 @@
-"""What a build says about itself: `report.json`, `report.md`, and the quads of `graph:metadata`.
-
-Hides how the report is laid out and which words describe sources and graphs (DCAT, VoID, PROV). The quads
-say nothing that changes from run to run, so that they do not change the hash; times stand in the report.
-"""
+"""How a build went: `report.json`, `report.md`. Hides how they are laid out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import resource
 import sys
 import time
@@ -18,19 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from pyoxigraph import Literal, NamedNode, Quad
-
 from kg.parts import Part, SourceInfo
-from kg.terms import DCTERMS, PROV, RDF, RDFS, VOID, XSD, compress, expand, mint
-
-METADATA = mint("graph", "metadata")
-
-# docs/data-model.md, "Graphs"; the graphs of sources carry their source's title.
-_GRAPHS = {
-    "ontology": "The ontology: our modules with the stubs of public terms",
-    "claims-derived": "Axioms generated from accepted claims, each annotated with its claims",
-    "metadata": "Description of the sources, graphs and inference rules",
-}
 
 
 class Progress(Protocol):
@@ -203,70 +186,3 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[st
         for row in rows:
             yield f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |"
     yield ""
-
-
-# ------------------------------------------------------------------------------------------ metadata
-
-
-_TITLE = "Stroma: mesenchymal stromal cell therapy for rheumatoid arthritis"
-
-
-def metadata(
-    version: str, sources: Sequence[tuple[SourceInfo, SourceReport]], graphs: Mapping[str, int]
-) -> list[Quad]:
-    """The quads that describe the snapshot, its sources and its graphs, for `graph:metadata`.
-
-    `graphs` maps each graph's IRI to its number of quads; what is returned is not in it yet, and counts.
-    """
-    already = graphs.get(METADATA.value, 0)
-    snapshot = mint("snapshot", version)
-    dataset, void_dataset = expand("dcat:Dataset"), VOID.Dataset
-    found: list[tuple[NamedNode, NamedNode, NamedNode | Literal]] = [
-        (snapshot, RDF.type, dataset),
-        (snapshot, RDF.type, void_dataset),
-        (snapshot, DCTERMS.title, _english(_TITLE)),
-        (snapshot, expand("dcat:version"), Literal(version)),
-    ]
-    for info, report in sources:
-        source = mint("source", info.name)
-        rights = (
-            (DCTERMS.license, NamedNode(info.licence))
-            if re.match(r"https?://\S+$", info.licence)
-            else (DCTERMS.rights, Literal(info.licence))
-        )
-        found += [
-            (snapshot, PROV.wasDerivedFrom, source),
-            (source, RDF.type, dataset),
-            (source, DCTERMS.title, _english(info.title)),
-            (source, DCTERMS.description, _english(info.description)),
-            (source, DCTERMS.type, Literal(info.kind)),
-            (source, expand("dcat:version"), Literal(info.version)),
-            (source, VOID.entities, _number(report.records)),
-            (source, VOID.triples, _number(report.quads)),
-            (source, *rights),
-            (info.graph, DCTERMS.source, source),
-        ]
-        if re.match(r"https?://\S+$", info.url):
-            found.append((source, expand("dcat:landingPage"), NamedNode(info.url)))
-    titles = {info.graph.value: info.title for info, _ in sources}
-    for iri in {*graphs, METADATA.value}:
-        graph, name = NamedNode(iri), compress(iri).removeprefix("graph:")
-        found += [(snapshot, VOID.subset, graph), (graph, RDF.type, void_dataset)]
-        if graph != METADATA:
-            found.append((graph, VOID.triples, _number(graphs[iri])))
-        if label := titles.get(iri) or _GRAPHS.get(name):  # the reasoner labels the graphs of its rules
-            found.append((graph, RDFS.label, _english(label)))
-    own = already + len(found) + 2  # and the two that follow
-    found += [
-        (METADATA, VOID.triples, _number(own)),
-        (snapshot, VOID.triples, _number(sum(graphs.values()) - already + own)),
-    ]
-    return [Quad(subject, predicate, value, METADATA) for subject, predicate, value in found]
-
-
-def _english(text: str) -> Literal:
-    return Literal(text, language="en")
-
-
-def _number(value: int) -> Literal:
-    return Literal(str(value), datatype=XSD.integer)

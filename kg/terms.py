@@ -74,6 +74,7 @@ KINDS = frozenset(
         "product",
         "proposition",
         "publication",
+        "query",
         "record",
     }
     | {"regimen", "snapshot", "source", "span", "trial"}
