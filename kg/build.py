@@ -125,12 +125,12 @@ def build(
             counted = census.count(_without(describe.METADATA, lines, told_already), work)
             about = describe.metadata(version, loaded, counted, told_already.total())
             described += about
-            whole = (
-                (one.graph, n.triples) for one, n in counted.slices.items() if not one.type + one.property
-            )
-            graphs = dict(whole)
-            graphs[describe.METADATA.value] = told_already.total() + len(about)
-            report.graphs = {compress(graph): n for graph, n in sorted(graphs.items()) if graph}
+            report.graphs = {
+                compress(graph): counts.triples
+                for (graph, type, name), counts in counted.slices.items()
+                if graph and not type and not name
+            }
+            report.graphs[compress(describe.METADATA.value)] = told_already.total() + len(about)
 
         with report.step("write", progress):
             snapshot = write_snapshot(
