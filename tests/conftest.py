@@ -53,13 +53,13 @@ Serve = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def serve(tiny: Snapshot) -> Iterator[Serve]:
-    """Start a real server on the tiny snapshot, in a process of its own with these settings; get its address.
+    """Start a real server in a process of its own, on a snapshot and with settings; get its address.
 
     Every one is stopped at the end of the module, and must end well.
     """
     running: list[subprocess.Popen[str]] = []
 
-    def start(**settings: object) -> str:
+    def start(snapshot: Snapshot = tiny, **settings: object) -> str:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -67,7 +67,7 @@ def serve(tiny: Snapshot) -> Iterator[Serve]:
             "import sys; from pathlib import Path; from kg.settings import Settings\n"
             "from kg.snapshot import open_snapshot; from kg.web.app import run\n"
             f"settings = Settings(port={port}, **{settings!r})\n"
-            f"snapshot = open_snapshot(Path({str(tiny.folder)!r}))\n"
+            f"snapshot = open_snapshot(Path({str(snapshot.folder)!r}))\n"
             "run(snapshot, settings, on_ready=lambda: print('ready', flush=True))"
         )
         server = subprocess.Popen(

@@ -9,13 +9,14 @@ import httpx
 import pytest
 from rdflib import Graph, URIRef
 from rdflib.plugins.stores.sparqlstore import SPARQLStore
-from SPARQLWrapper import CSV, JSON, POST, TURTLE, XML, SPARQLWrapper
+from SPARQLWrapper import CSV, JSON, JSONLD, N3, POST, RDFXML, TSV, TURTLE, XML, SPARQLWrapper
 
 PREFIX = "PREFIX : <https://example.org/>\n"
 PHASES = PREFIX + "SELECT ?trial ?phase { ?trial :phase ?phase } ORDER BY ?phase"
 ROWS = "trial,phase\r\nhttps://example.org/t1,2\r\nhttps://example.org/t2,3\r\n"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 QUERY = {"Content-Type": "application/sparql-query"}
+ERRORS = "https://w3id.org/stroma/error/"
 CSV_PLEASE = {"Accept": "text/csv"}
 
 
@@ -61,9 +62,127 @@ def test_the_requests_dataset_overrides_the_querys(url: str) -> None:
     assert "https://example.org/many" in unknown.json()["detail"]
 
 
+def test_an_empty_field_of_a_form_names_no_graph(url: str) -> None:
+    count = {"query": "SELECT (COUNT(*) AS ?n) { ?s ?p ?o }", "default-graph-uri": "", "named-graph-uri": ""}
+    assert httpx.get(url, params=count, headers=CSV_PLEASE).text == "n\r\n2003\r\n"
+
+
+@pytest.mark.parametrize(
+    ("ending", "parameters", "content_type"),
+    [
+        (".csv", {}, "text/csv; charset=utf-8"),
+        (".srx", {}, "application/sparql-results+xml"),
+        (".json", {}, "application/sparql-results+json"),
+        ("", {"format": "tsv"}, "text/tab-separated-values; charset=utf-8"),
+        ("", {"output": "xml"}, "application/sparql-results+xml"),
+        (
+            "",
+            {"format": ["json", ""], "output": "json", "results": "json"},
+            "application/sparql-results+json",
+        ),
+        (".csv", {"format": "csv"}, "text/csv; charset=utf-8"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_address_or_a_parameter_names_the_format_over_the_header(
+    url: str, method: str, ending: str, parameters: dict[str, Any], content_type: str
+) -> None:
+    asked = {"query": PHASES, **parameters}
+    given: Any = {"params": asked} if method == "GET" else {"data": asked}
+    response = httpx.request(method, url + ending, headers={"Accept": "text/html"}, **given)
+    assert (response.status_code, response.headers["content-type"]) == (200, content_type)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/sparql", "GET, HEAD, POST, OPTIONS"),
+        ("/sparql/", "GET, HEAD, POST, OPTIONS"),
+        ("/sparql.csv", "GET, HEAD, POST, OPTIONS"),
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/health", "GET, HEAD, OPTIONS"),
+        ("/graphs", "GET, HEAD, OPTIONS"),
+        ("/graphs/any/name", "GET, HEAD, OPTIONS"),
+        ("/openapi.json", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_every_resource_tells_its_methods(url: str, path: str, allowed: str) -> None:
+    base = url.removesuffix("/sparql")
+    options = httpx.options(base + path)
+    assert (options.status_code, options.content) == (204, b"")
+    assert options.headers["allow"] == options.headers["access-control-allow-methods"] == allowed
+    assert options.headers["access-control-allow-origin"] == "*"
+    for method in ("PUT", "DELETE", "PATCH", "TRACE"):
+        refused = httpx.request(method, base + path)
+        assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
+        assert refused.headers["content-type"] == "application/problem+json"
+    assert httpx.head(base + path).content == b""
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/sparql.docx", "/sparql/csv", "/queries.csv"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT"])
+def test_where_there_is_nothing_every_method_says_so(url: str, path: str, method: str) -> None:
+    response = httpx.request(method, url.removesuffix("/sparql") + path)
+    assert response.status_code == 404
+    assert "allow" not in response.headers
+
+
+def test_a_refused_kind_of_body_is_told_which_kinds_are_read(url: str) -> None:
+    refused = httpx.post(url, content="ASK {}", headers={"Content-Type": "text/plain"})
+    reads = "application/sparql-query, application/x-www-form-urlencoded"
+    assert (refused.status_code, refused.headers["accept"]) == (415, reads)
+    assert httpx.options(url).headers["accept-post"] == reads
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/sparql-query",
+        "APPLICATION/SPARQL-QUERY",
+        'application/sparql-query; charset="utf-8"',
+        "application/sparql-query;version=1.1;charset=UTF8",
+        "application/sparql-query ; charset=us-ascii",
+    ],
+)
+def test_a_querys_type_is_read_as_the_standard_writes_it(url: str, content_type: str) -> None:
+    response = httpx.post(url, content=PHASES, headers=CSV_PLEASE | {"Content-Type": content_type})
+    assert response.text == ROWS
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "slug"),
     [
+        ({"method": "GET", "params": {"query": "ASK {}", "format": ["xml", "csv"]}}, 400, "parameter"),
+        (
+            {"method": "GET", "params": {"query": "ASK {}", "format": "xml", "output": "csv"}},
+            400,
+            "parameter",
+        ),
+        ({"method": "POST", "params": {"query": "ASK {}"}, "data": {"query": "ASK {}"}}, 400, "bad-request"),
+        (
+            {"method": "POST", "params": {"query": "ASK {}"}, "content": "ASK {}", "headers": QUERY},
+            400,
+            "bad-request",
+        ),
+        ({"method": "POST", "content": b"", "headers": QUERY}, 400, "query-syntax"),
+        ({"method": "POST", "content": b"query=", "headers": FORM}, 400, "query-syntax"),
+        ({"method": "GET", "params": {"query": "\ufeff"}}, 400, "query-syntax"),
+        (
+            {
+                "method": "POST",
+                "content": b"query=ASK{}",
+                "headers": {"Content-Type": "application/x-www-form-urlencoded; charset=iso-8859-1"},
+            },
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            {"method": "POST", "content": b"ASK{}", "headers": QUERY | {"Content-Encoding": "gzip"}},
+            415,
+            "unsupported-media-type",
+        ),
+        ({"method": "GET", "params": {"using-graph-uri": "http://a"}}, 403, "query-refused"),
+        ({"method": "GET", "params": {"query": "ASK {}", "default-graph-uri": "_:b0"}}, 404, "usage"),
         ({"method": "GET", "params": [("query", "ASK {}"), ("query", "ASK {}")]}, 400, "bad-request"),
         ({"method": "POST", "data": {"nothing": "here"}}, 400, "bad-request"),
         ({"method": "POST", "content": b"ASK { ?s ?p '\xff' }", "headers": QUERY}, 400, "bad-request"),
@@ -112,9 +231,15 @@ def test_a_wrong_request_is_told_what_is_wrong(
     response = httpx.request(url=url, **request_)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["type"] == f"https://w3id.org/stroma/error/{slug}"
+    assert response.json()["type"] == f"{ERRORS}{slug}"
     assert response.json()["status"] == status
     assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("query", ["query=ASK%20%7B%7D%FF", "&".join(["a=b"] * 3000), "query=%ED%A0%80"])
+def test_parameters_that_cannot_be_read_are_refused(url: str, query: str) -> None:
+    response = httpx.get(f"{url}?{query}")
+    assert (response.status_code, response.json()["type"]) == (400, f"{ERRORS}bad-request")
 
 
 BROKEN = "SELECT * {\n  ?s ?p }"
@@ -227,6 +352,32 @@ def test_sparqlwrapper_gets_what_it_asks_for(url: str, method: str) -> None:
     assert b"https://example.org/is" in wrapper.queryAndConvert()
     wrapper.setReturnFormat(XML)
     assert len(wrapper.queryAndConvert()) == 2
+
+
+@pytest.mark.parametrize("only_conneg", [True, False])
+@pytest.mark.parametrize(
+    ("query", "format", "content_type"),
+    [
+        (PHASES, JSON, "application/sparql-results+json"),
+        (PHASES, XML, "application/sparql-results+xml"),
+        (PHASES, CSV, "text/csv"),
+        (PHASES, TSV, "text/tab-separated-values"),
+        ("ASK {}", JSON, "application/sparql-results+json"),
+        ("DESCRIBE <https://example.org/t1>", TURTLE, "text/turtle"),
+        ("DESCRIBE <https://example.org/t1>", N3, "text/turtle"),
+        ("DESCRIBE <https://example.org/t1>", RDFXML, "application/rdf+xml"),
+        ("DESCRIBE <https://example.org/t1>", JSONLD, "application/ld+json"),
+    ],
+)
+def test_sparqlwrapper_names_formats_by_header_or_by_three_parameters(
+    url: str, query: str, format: str, content_type: str, only_conneg: bool
+) -> None:
+    wrapper = SPARQLWrapper(url)
+    wrapper.setOnlyConneg(only_conneg)
+    wrapper.setQuery(query)
+    wrapper.setReturnFormat(format)
+    with wrapper.query().response as response:
+        assert response.headers["content-type"].startswith(content_type)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "POST_FORM"])

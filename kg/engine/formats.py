@@ -23,7 +23,8 @@ class Kind(Enum):
 class Format:
     """A format: its key (`?format=` and `--format`), its media type, and other names clients use for it.
 
-    `content_type` is the media type with its charset where the format's registration wants one said.
+    `content_type` is the media type with its charset where the format's registration wants one said;
+    `iri` is the W3C's name of the format (https://www.w3.org/ns/formats/), where it has one.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Format:
     aliases: tuple[str, ...] = ()  # other media types that clients send for it
     other_keys: tuple[str, ...] = ()  # other values of `?format=` in use
     charset: bool = False
+    iri: str | None = None
 
     @property
     def content_type(self) -> str:
@@ -43,6 +45,7 @@ class Format:
 
 _TABLE = frozenset({Kind.SOLUTIONS, Kind.BOOLEAN})
 _GRAPH = frozenset({Kind.GRAPH})
+_W3C = "http://www.w3.org/ns/formats/"
 
 # In the order we prefer when a client does not care.
 FORMATS: tuple[Format, ...] = (
@@ -54,6 +57,7 @@ FORMATS: tuple[Format, ...] = (
         _TABLE,
         ("application/json", "text/json"),
         ("sparql-results+json",),
+        iri=_W3C + "SPARQL_Results_JSON",
     ),
     Format(
         "xml",
@@ -63,9 +67,18 @@ FORMATS: tuple[Format, ...] = (
         _TABLE,
         ("application/xml", "text/xml"),
         ("sparql-results+xml",),
+        iri=_W3C + "SPARQL_Results_XML",
     ),
-    Format("csv", "CSV", "text/csv", "csv", _TABLE, charset=True),
-    Format("tsv", "TSV", "text/tab-separated-values", "tsv", _TABLE, charset=True),
+    Format("csv", "CSV", "text/csv", "csv", _TABLE, charset=True, iri=_W3C + "SPARQL_Results_CSV"),
+    Format(
+        "tsv",
+        "TSV",
+        "text/tab-separated-values",
+        "tsv",
+        _TABLE,
+        charset=True,
+        iri=_W3C + "SPARQL_Results_TSV",
+    ),
     Format(
         "turtle",
         "Turtle",
@@ -75,10 +88,37 @@ FORMATS: tuple[Format, ...] = (
         ("application/turtle", "application/x-turtle", "text/n3", "text/rdf+n3", "application/n3"),
         ("n3",),
         charset=True,
+        iri=_W3C + "Turtle",
     ),
-    Format("ntriples", "N-Triples", "application/n-triples", "nt", _GRAPH, ("text/plain",), ("n-triples",)),
-    Format("nquads", "N-Quads", "application/n-quads", "nq", _GRAPH, ("text/x-nquads",), ("n-quads",)),
-    Format("trig", "TriG", "application/trig", "trig", _GRAPH, ("application/x-trig",)),
+    Format(
+        "ntriples",
+        "N-Triples",
+        "application/n-triples",
+        "nt",
+        _GRAPH,
+        ("text/plain",),
+        ("n-triples",),
+        iri=_W3C + "N-Triples",
+    ),
+    Format(
+        "nquads",
+        "N-Quads",
+        "application/n-quads",
+        "nq",
+        _GRAPH,
+        ("text/x-nquads", "text/n-quads", "text/nquads"),
+        ("n-quads",),
+        iri=_W3C + "N-Quads",
+    ),
+    Format(
+        "trig",
+        "TriG",
+        "application/trig",
+        "trig",
+        _GRAPH,
+        ("application/x-trig", "text/trig"),
+        iri=_W3C + "TriG",
+    ),
     Format(
         "rdfxml",
         "RDF/XML",
@@ -87,6 +127,7 @@ FORMATS: tuple[Format, ...] = (
         _GRAPH,
         ("application/xml", "text/xml"),
         ("rdf+xml", "xml", "rdf-xml"),
+        iri=_W3C + "RDF_XML",
     ),
     Format(
         "jsonld",
@@ -96,11 +137,15 @@ FORMATS: tuple[Format, ...] = (
         _GRAPH,
         ("application/json",),
         ("json-ld", "ld+json", "json"),
+        iri=_W3C + "JSON-LD",
     ),
     Format("html", "HTML table", "text/html", "html", frozenset(Kind), charset=True),
 )
 
 BY_KEY = {format.key: format for format in FORMATS}
+
+# What may follow the last dot of an address: `.csv`, `.json` and `.srj`, `.turtle` and `.ttl`, …
+SUFFIXES = tuple(dict.fromkeys(name for format in FORMATS for name in (format.key, format.suffix)))
 
 
 def formats_for(kind: Kind) -> tuple[Format, ...]:
@@ -114,14 +159,15 @@ def named_format(name: str, kind: Kind) -> Format:
     One name can mean two formats: `json` is SPARQL JSON for rows and JSON-LD for a graph. Raises UsageError
     listing the formats for this kind of result.
     """
-    wanted = name.strip().lower()
+    # A plus that nobody percent-encoded arrives as a space: ?format=application/sparql-results+json
+    wanted = name.strip().lower().replace(" ", "+")
     offered = formats_for(kind)
     for names in (_own_names, _other_names):
         for format in offered:
             if wanted in names(format):
                 return format
     known = ", ".join(format.key for format in offered)
-    raise UsageError(f"{name!r} is not a format for {_CALLED[kind]}; there are: {known}")
+    raise UsageError(f"{name[:60]!r} is not a format for {_CALLED[kind]}; there are: {known}")
 
 
 def _own_names(format: Format) -> tuple[str, ...]:

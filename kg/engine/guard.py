@@ -141,7 +141,7 @@ def check_graphs(dataset: Dataset, graphs: Mapping[str, int]) -> None:
     Nothing is ever fetched to satisfy a FROM.
     """
     for iri in (*dataset.default, *dataset.named):
-        if iri not in graphs:
+        if iri not in graphs or iri.startswith("_:"):
             near = get_close_matches(iri, list(graphs), n=3, cutoff=0.5) or sorted(graphs)[:10]
             raise UsageError(
                 f"There is no graph <{iri}> here. The nearest: {', '.join(f'<{name}>' for name in near)}. "

@@ -23,17 +23,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kg.engine import guard
 from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about
+from kg.web import about, graphs, sparql
 from kg.web.asked import engine_of, note
 from kg.web.pages import CONTENT_SECURITY_POLICY
 from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
-from kg.web.sparql import SparqlEndpoint
 
 RouterFactory = Callable[[Served, Settings], APIRouter]
 
@@ -50,9 +51,10 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
     )
-    app.include_router(about.router(settings))
-    for router in routers:
+    routes = [*app.routes]
+    for router in (about.router(settings), graphs.router(settings), *routers):
         app.include_router(router)
+        routes += router.routes
 
     def problem(request: Request, error: StromaError) -> Response:
         return answer_to(error, request.headers.get("accept"), engine_of(request).snapshot.version)
@@ -66,8 +68,12 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         if error.status_code == 404:
             return problem(request, NotFound(f"There is nothing at {request.url.path}; / says what there is"))
         if error.status_code == 405:
-            response = problem(request, MethodNotAllowed(f"{request.method} is not for {request.url.path}"))
-            response.headers.update(error.headers or {})
+            allowed = _methods(routes, request.scope)
+            said = f"{request.method} is not for {request.url.path}; use {allowed}"
+            if request.method in ("PUT", "POST", "PATCH", "DELETE"):
+                said += f". {guard.NO_UPDATE}"
+            response = problem(request, MethodNotAllowed(said))
+            response.headers["Allow"] = allowed
             return response
         return problem(request, BadRequest(str(error.detail)))
 
@@ -83,8 +89,19 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_bug)
-    app.add_middleware(_Front, sparql=SparqlEndpoint(settings), served=served)
+    app.add_middleware(_Front, sparql=sparql.SparqlEndpoint(settings), routes=routes, served=served)
     return app
+
+
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> str:
+    """The methods of the resource that a request names, as an Allow header has them; "" for no resource."""
+    methods: set[str] = set()
+    for route in routes:
+        if route.matches(scope)[0] != Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    if "GET" in methods:
+        methods.add("HEAD")
+    return ", ".join([*sorted(methods), "OPTIONS"]) if methods else ""
 
 
 class _Front:
@@ -105,13 +122,14 @@ class _Front:
         (b"referrer-policy", b"no-referrer"),
     )
     _PREFLIGHT = (
-        (b"access-control-allow-headers", b"Accept, Content-Type, If-None-Match"),
+        (b"access-control-allow-headers", b"Accept, Content-Type, If-None-Match, *"),
         (b"access-control-max-age", b"86400"),
     )
 
-    def __init__(self, app: ASGIApp, sparql: ASGIApp, served: Served) -> None:
+    def __init__(self, app: ASGIApp, sparql: ASGIApp, routes: Sequence[BaseRoute], served: Served) -> None:
         self._app = app
         self._sparql = sparql
+        self._routes = routes
         self._served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,12 +170,12 @@ class _Front:
         return send_with_headers
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in ("/sparql", "/sparql/"):
+        if scope["path"] in sparql.PATHS:
             await self._sparql(scope, receive, send)
-        elif scope["method"] == "OPTIONS":
+        elif scope["method"] == "OPTIONS" and (allowed := _methods(self._routes, scope)):
             methods = [
-                (b"allow", b"GET, HEAD, OPTIONS"),
-                (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+                (b"allow", allowed.encode()),
+                (b"access-control-allow-methods", allowed.encode()),
             ]
             await send({"type": "http.response.start", "status": 204, "headers": methods})
             await send({"type": "http.response.body", "body": b""})

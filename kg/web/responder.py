@@ -21,6 +21,7 @@ from kg.errors import QueryError, StromaError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.web.asked import engine_of
+from kg.web.documents import matches
 from kg.web.formats import negotiate
 from kg.web.pages import closing, opening
 from kg.web.problems import answer_to
@@ -77,7 +78,7 @@ class Responder:
         if inspection.repeatable:
             tag = _tag(engine.snapshot, text, dataset, content_type)
             headers += [(b"etag", tag), (b"cache-control", b"no-cache")]
-            if _matches(request.headers.get("if-none-match"), tag.decode()):
+            if matches(request.headers.get("if-none-match"), tag.decode()):
                 return _reply(304, headers[1:], b"")
         else:
             headers.append((b"cache-control", b"no-store"))
@@ -219,9 +220,3 @@ def joined(request: Request, name: str) -> str | None:
     """A header that may come several times, as one; None where it is absent."""
     values = request.headers.getlist(name)
     return ", ".join(values) if values else None
-
-
-def _matches(header: str | None, tag: str) -> bool:
-    if header is None:
-        return False
-    return header.strip() == "*" or tag in (each.strip().removeprefix("W/") for each in header.split(","))

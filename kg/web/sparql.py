@@ -1,6 +1,7 @@
 """`/sparql`: the query side of the SPARQL 1.1 Protocol.
 
-Hides the three forms of request. `kg.web.responder` answers what comes out of them.
+Hides the three forms of request, and what clients send beside a query. `kg.web.responder` answers what comes
+out of them. An address may end in a format, `/sparql.csv?query=…`, for clients that can set no header.
 """
 
 from __future__ import annotations
@@ -12,17 +13,31 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from kg.engine import Dataset, guard
+from kg.engine.formats import SUFFIXES
 from kg.errors import QueryRefused, QueryTooLarge, StromaError
 from kg.settings import Settings
-from kg.web import about
+from kg.web import service
 from kg.web.asked import engine_of
+from kg.web.documents import address
+from kg.web.formats import media_type
 from kg.web.problems import BadRequest, MethodNotAllowed, UnsupportedMediaType, answer_to
 from kg.web.responder import Responder, joined
 
-_METHODS = "GET, HEAD, POST, OPTIONS"
+METHODS = "GET, HEAD, POST, OPTIONS"
 _FORM = "application/x-www-form-urlencoded"
 _QUERY = "application/sparql-query"
 _UPDATE = "application/sparql-update"
+_READS = f"{_QUERY}, {_FORM}"
+
+# address -> the format it names, if any
+PATHS: dict[str, str | None] = {
+    "/sparql": None,
+    "/sparql/": None,
+    **{f"/sparql.{suffix}": suffix for suffix in SUFFIXES},
+}
+
+# What names a format: our own and Virtuoso's word, Fuseki's, and one more that SPARQLWrapper sends.
+_FORMAT_NAMES = ("format", "output", "results")
 
 
 class SparqlEndpoint:
@@ -40,42 +55,44 @@ class SparqlEndpoint:
         except StromaError as error:
             response = answer_to(error, joined(request, "accept"), engine_of(request).snapshot.version)
             if isinstance(error, MethodNotAllowed):
-                response.headers["Allow"] = _METHODS
+                response.headers["Allow"] = METHODS
+            elif isinstance(error, UnsupportedMediaType):
+                response.headers["Accept"] = _READS  # RFC 9110, 15.5.16
         await response(scope, receive, send)
 
     async def _handle(self, request: Request) -> Response:
         method = request.method
         parameters = _parameters(request.scope["query_string"])
         if method == "OPTIONS":
-            return Response(None, 204, {"Allow": _METHODS, "Access-Control-Allow-Methods": _METHODS})
+            headers = {"Allow": METHODS, "Accept-Post": _READS, "Access-Control-Allow-Methods": METHODS}
+            return Response(None, 204, headers)
         if method == "POST":
             parameters += await self._posted(request)
         elif method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(f"{method} is not for /sparql; use {_METHODS}")
+            raise MethodNotAllowed(f"{method} is not for /sparql; use {METHODS}")
         return await self._ask(request, parameters)
 
     async def _posted(self, request: Request) -> list[tuple[str, str]]:
-        media_type, _, rest = request.headers.get("content-type", "").partition(";")
-        media_type = media_type.strip().lower()
-        if media_type == _UPDATE:
+        sent_as, about = media_type(request.headers.get("content-type", ""))
+        if sent_as == _UPDATE:
             raise QueryRefused(guard.NO_UPDATE)
-        if media_type not in (_FORM, _QUERY):
+        if sent_as not in (_FORM, _QUERY):
             raise UnsupportedMediaType(
-                f"A query is posted as {_QUERY} or {_FORM}, not as {media_type or 'an unnamed type'}"
+                f"A query is posted as {_QUERY} or {_FORM}, not as {sent_as[:80] or 'an unnamed type'}"
             )
-        charset = rest.strip().lower().removeprefix("charset=").strip("\"' ")
+        charset = about.get("charset", "").lower()
         if charset.replace("-", "") not in ("", "utf8", "usascii"):
             raise UnsupportedMediaType(f"A query is UTF-8 text; {charset[:40]!r} is not understood")
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("Send the request body without Content-Encoding")
-        body = await self._body(request, media_type)
-        if media_type == _FORM:
+        body = await self._body(request, sent_as)
+        if sent_as == _FORM:
             return _parameters(body)
         return [("query", _decoded(body))]
 
-    async def _body(self, request: Request, media_type: str) -> bytes:
+    async def _body(self, request: Request, sent_as: str) -> bytes:
         # In a form each byte may be percent-encoded, and the dataset stands beside the query.
-        most = self._settings.query_bytes * (3 if media_type == _FORM else 1) + 65536
+        most = self._settings.query_bytes * (3 if sent_as == _FORM else 1) + 65536
         pieces, size = [], 0
         async for piece in request.stream():
             size += len(piece)
@@ -98,15 +115,24 @@ class SparqlEndpoint:
             raise BadRequest(f"{len(queries)} queries were sent; send one at a time")
         if "version" in by_name and b"version=" not in request.scope["query_string"]:
             raise BadRequest("Say the version in the address: POST /sparql?version=…")
-        formats = by_name.get("format") or by_name.get("output") or [""]
+        named = [PATHS[request.url.path], *(each for name in _FORMAT_NAMES for each in by_name.get(name, ()))]
+        format = ",".join(each for each in named if each) or None
         if not queries:
             if request.method == "POST":
                 raise BadRequest("There is no query: send it as the form field `query`, or as the body")
-            return about.service(request, self._settings, joined(request, "accept"), formats[0] or None)
-        default, named = by_name.get("default-graph-uri", ()), by_name.get("named-graph-uri", ())
-        dataset = Dataset(tuple(default), tuple(named)) if default or named else None
+            # `/sparql/` is an address of the endpoint as well; `/sparql.ttl` is one of its description.
+            endpoint = address(request, request.url.path.partition(".")[0])
+            accept = joined(request, "accept")
+            return service.describe(request, self._settings, accept, format, endpoint=endpoint)
         text = queries[0].removeprefix("\ufeff")
-        return await self._responder.respond(request, text, dataset=dataset, format=formats[0] or None)
+        return await self._responder.respond(request, text, dataset=_dataset(by_name), format=format)
+
+
+def _dataset(by_name: dict[str, list[str]]) -> Dataset | None:
+    """The dataset of the request; an empty value, as forms send for an empty field, names no graph."""
+    default = tuple(each for each in by_name.get("default-graph-uri", ()) if each)
+    named = tuple(each for each in by_name.get("named-graph-uri", ()) if each)
+    return Dataset(default, named) if default or named else None
 
 
 def _parameters(encoded: bytes) -> list[tuple[str, str]]:

@@ -1,0 +1,52 @@
+"""Documents that the server makes itself, without a query: lists, descriptions, pages.
+
+Hides conditional requests and where a document says it lives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kg.web.problems import BadRequest
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def document(
+    request: Request, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A negotiated document as a response with a strong ETag, or 304 for a client that has it."""
+    tag = f'"{hashlib.sha256(content_type.encode() + body).hexdigest()[:32]}"'
+    known = {
+        "ETag": tag,
+        "Vary": "Accept",
+        "Cache-Control": "no-cache",
+        "Link": '</sparql>; rel="describedby"',
+        **(headers or {}),
+    }
+    if matches(request.headers.get("if-none-match"), tag):
+        return Response(None, 304, known)
+    return Response(body, 200, {**known, "Content-Type": content_type})
+
+
+def matches(header: str | None, tag: str) -> bool:
+    """Whether an If-None-Match names a tag, by weak comparison (RFC 9110, 8.8.3.2)."""
+    if header is None:
+        return False
+    return header.strip() == "*" or tag in (each.strip().removeprefix("W/") for each in header.split(","))
+
+
+def address(request: Request, path: str | None = None) -> str:
+    """The absolute address of the resource asked, or of another `path` here; without query.
+
+    Raises BadRequest where the Host header is no host: it would stand in the answer.
+    """
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise BadRequest("The Host header is not a host name with an optional port")
+    return f"{request.url.scheme}://{host}{request.url.path if path is None else path}"

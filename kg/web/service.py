@@ -1,0 +1,179 @@
+"""The service description: what `GET /sparql` without a query gives.
+
+Hides the SPARQL 1.1 Service Description vocabulary. Programs get RDF in the format they ask for, browsers a
+form. It is made of what the engine and the settings say, so it asks no worker and is always fast.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pyoxigraph import BlankNode, Literal, NamedNode, RdfFormat, Triple, serialize
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kg.engine import Engine, extensions
+from kg.engine.formats import FORMATS, Kind
+from kg.settings import Settings
+from kg.terms import BASE, DCTERMS, RDF, RDFS, VOID, XSD, Namespace, prefixes
+from kg.web.asked import engine_of
+from kg.web.documents import document
+from kg.web.formats import negotiate
+from kg.web.pages import page
+
+_SD = Namespace("http://www.w3.org/ns/sparql-service-description#")
+_SCHEMA = Namespace("https://schema.org/")
+_SIMPLE = NamedNode("http://www.w3.org/ns/entailment/Simple")
+_INFERRED = BASE + "graph/inferred/"
+
+_EXAMPLE = """PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
+
+SELECT ?type ?label (COUNT(DISTINCT ?thing) AS ?things)
+WHERE {
+  ?thing a ?type .
+  OPTIONAL { ?type rdfs:label ?label FILTER (lang(?label) = "en") }
+}
+GROUP BY ?type ?label
+ORDER BY DESC(?things) ?type
+LIMIT 25
+"""
+
+
+class Limit(NamedTuple):
+    """What one query may use: the setting's name, what it bounds, a number, and its unit."""
+
+    setting: str
+    bounds: str
+    most: float
+    unit: str
+
+    @property
+    def said(self) -> str:
+        """The number and its unit, for a page."""
+        if self.unit == "bytes" and self.most >= 2**20:
+            return f"{self.most / 2**20:,.0f} MiB"
+        return f"{self.most:,.12g} {self.unit}"
+
+
+def limits(settings: Settings) -> tuple[Limit, ...]:
+    """The limits that a client may meet."""
+    return (
+        Limit("query_seconds", "one query may run", settings.query_seconds, "seconds"),
+        Limit("worker_memory_bytes", "and use, over the shared graph", settings.worker_memory_bytes, "bytes"),
+        Limit("query_bytes", "its text", settings.query_bytes, "bytes"),
+        Limit("query_tokens", "its text", settings.query_tokens, "tokens"),
+        Limit("query_nesting", "its brackets", settings.query_nesting, "levels"),
+        Limit("workers", "queries at once", settings.workers, "queries"),
+        Limit("queue", "queries that may wait", settings.queue, "queries"),
+    )
+
+
+def describe(
+    request: Request,
+    settings: Settings,
+    accept: str | None,
+    format: str | None,
+    *,
+    endpoint: str,
+) -> Response:
+    """The service description of `endpoint` in the format asked for, or the form for browsers.
+
+    Raises NotAcceptable listing the representations.
+    """
+    engine = engine_of(request)
+    chosen, content_type = negotiate(accept, format, Kind.GRAPH)
+    if chosen.key == "html":
+        return document(request, page("SPARQL", _form(settings), engine.snapshot.version), content_type)
+    body = serialize(
+        _description(NamedNode(endpoint), engine, settings),
+        format=RdfFormat.from_media_type(chosen.media_type),
+        prefixes={name: prefixes()[name] for name in ("sd", "void", "dcterms", "rdfs", "schema", "xsd")},
+    )
+    assert body is not None  # None where it writes to a file
+    return document(request, body, content_type)
+
+
+def _description(endpoint: NamedNode, engine: Engine, settings: Settings) -> Iterator[Triple]:
+    snapshot = engine.snapshot
+    dataset, union = BlankNode("dataset"), BlankNode("union")
+    yield Triple(endpoint, RDF.type, _SD.Service)
+    yield Triple(endpoint, _SD.endpoint, endpoint)
+    yield Triple(endpoint, RDFS.label, _en("Stroma: MSC therapy for rheumatoid arthritis, SPARQL endpoint"))
+    yield Triple(endpoint, _SD.supportedLanguage, _SD.SPARQL11Query)
+    yield Triple(endpoint, _SD.feature, _SD.UnionDefaultGraph)
+    yield Triple(endpoint, _SD.defaultEntailmentRegime, _SIMPLE)
+    yield Triple(endpoint, RDFS.comment, _en(_entailment(engine)))
+    for each in FORMATS:
+        if each.iri is not None:
+            yield Triple(endpoint, _SD.resultFormat, NamedNode(each.iri))
+    for iri, label in extensions.LANGUAGE.items():
+        yield Triple(endpoint, _SD.languageExtension, NamedNode(iri))
+        yield Triple(NamedNode(iri), RDF.type, _SD.Feature)
+        yield Triple(NamedNode(iri), RDFS.label, _en(label))
+    for iri in extensions.FUNCTIONS:
+        yield Triple(endpoint, _SD.extensionFunction, NamedNode(iri))
+        yield Triple(NamedNode(iri), RDF.type, _SD.Function)
+    for limit in limits(settings):
+        value = BlankNode(limit.setting.replace("_", "-"))
+        yield Triple(endpoint, _SCHEMA.additionalProperty, value)
+        yield Triple(value, RDF.type, _SCHEMA.PropertyValue)
+        yield Triple(value, _SCHEMA.propertyID, Literal(limit.setting))
+        yield Triple(value, _SCHEMA.name, _en(f"limit: {limit.bounds}"))
+        yield Triple(value, _SCHEMA.maxValue, _number(limit.most))
+        yield Triple(value, _SCHEMA.unitText, Literal(limit.unit))
+    yield Triple(endpoint, _SD.defaultDataset, dataset)
+    yield Triple(dataset, RDF.type, _SD.Dataset)
+    yield Triple(dataset, DCTERMS.title, _en("Stroma: MSC therapy for rheumatoid arthritis"))
+    yield Triple(dataset, DCTERMS.hasVersion, Literal(snapshot.version))
+    yield Triple(dataset, DCTERMS.identifier, Literal(snapshot.hash))
+    yield Triple(dataset, _SD.defaultGraph, union)
+    yield Triple(union, RDF.type, _SD.Graph)
+    yield Triple(union, RDFS.comment, _en("The union of all named graphs."))
+    for number, (iri, quads) in enumerate(sorted(snapshot.graphs.items())):
+        if iri.startswith("_:"):
+            continue
+        named, graph = BlankNode(f"named{number}"), BlankNode(f"graph{number}")
+        yield Triple(dataset, _SD.namedGraph, named)
+        yield Triple(named, RDF.type, _SD.NamedGraph)
+        yield Triple(named, _SD.name, NamedNode(iri))
+        yield Triple(named, _SD.graph, graph)
+        yield Triple(graph, RDF.type, _SD.Graph)
+        yield Triple(graph, VOID.triples, _number(quads))
+
+
+def _entailment(engine: Engine) -> str:
+    inferred = any(iri.startswith(_INFERRED) for iri in engine.snapshot.graphs)
+    added = (
+        f"What follows from the ontology was worked out before and stands as ordinary triples in the graphs "
+        f"{_INFERRED}…, one for each rule; a query that names other graphs leaves it out. "
+        if inferred
+        else ""
+    )
+    return f"Queries are answered by simple entailment. {added}There are no updates."
+
+
+def _en(text: str) -> Literal:
+    return Literal(text, language="en")
+
+
+def _number(value: float) -> Literal:
+    if isinstance(value, int) or value.is_integer():
+        return Literal(str(int(value)), datatype=XSD.integer)
+    return Literal(f"{value:f}".rstrip("0"), datatype=XSD.decimal)
+
+
+def _form(settings: Settings) -> str:
+    options = "".join(
+        f'<option value="{each.key}"{" selected" if each.key == "html" else ""}>{each.label}</option>'
+        for each in (FORMATS[-1], *FORMATS[:-1])
+    )
+    return f"""<h1>Ask the graph</h1>
+<form action="/sparql" method="get">
+<label for="query" class="soft">A SPARQL query. The default graph is the union of all graphs.</label>
+<textarea id="query" name="query" rows="16" spellcheck="false">{html.escape(_EXAMPLE)}</textarea>
+<div class="row"><label>Answer as <select name="format">{options}</select></label>
+<button type="submit">Run</button></div></form>
+<p class="soft">At most {settings.query_seconds:g} seconds a query. Programs get the service description here:
+ask for <code>text/turtle</code>.</p>"""
