@@ -93,6 +93,13 @@ def test_the_default_graph_is_the_union_of_all(ask: Ask) -> None:
     assert ask(PREFIX + "ASK { ?t :label ?label ; :phase 2 }") == b"true"
 
 
+def test_a_relative_iri_is_one_of_ours_unless_the_query_says_otherwise(ask: Ask) -> None:
+    assert ask("SELECT (<trial/1> AS ?x) {}") == b"x\r\nhttps://w3id.org/stroma/trial/1\r\n"
+    assert (
+        ask("BASE <https://example.org/> SELECT ?phase FROM <trials> { <t1> ?p ?phase }") == b"phase\r\n2\r\n"
+    )
+
+
 COUNT = PREFIX + "SELECT (COUNT(*) AS ?n) {} { ?t ?p ?o }"
 
 

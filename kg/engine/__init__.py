@@ -122,8 +122,9 @@ class Engine(Protocol):
         """Answer a SPARQL query in a format that fits its kind.
 
         `dataset` overrides the query's own FROM clauses. Without either the default graph is the union of
-        all graphs, and every graph can be named. Raises QuerySyntaxError, QueryRefused, QueryTooLarge,
-        QueryTimeout, QueryOutOfMemory, QueryFailed, ServerBusy, or UsageError for an unknown graph.
+        all graphs, and every graph can be named. A relative IRI is one below `kg.terms.BASE`. Raises
+        QuerySyntaxError, QueryRefused, QueryTooLarge, QueryTimeout, QueryOutOfMemory, QueryFailed,
+        ServerBusy, or UsageError for an unknown graph.
         """
         ...
 

@@ -21,6 +21,7 @@ from urllib.parse import urljoin
 from kg.engine import Dataset, Limits
 from kg.engine.formats import Kind
 from kg.errors import QueryRefused, QuerySyntaxError, QueryTooLarge, UsageError
+from kg.terms import BASE
 
 _BASE = (
     "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f"
@@ -240,10 +241,10 @@ def _refuse_service(significant: list[Token], prefixes: Mapping[str, str]) -> No
                 raise QueryRefused(_NO_SERVICE)
 
 
-def _declared(significant: list[Token]) -> tuple[dict[str, str], str | None, int]:
+def _declared(significant: list[Token]) -> tuple[dict[str, str], str, int]:
     """The prologue: prefixes, base, and the number of tokens it takes."""
     prefixes: dict[str, str] = {}
-    base: str | None = None
+    base = BASE
     at = 0
     while at < len(significant) and significant[at].kind == "word":
         word = significant[at].text.upper()
@@ -262,7 +263,7 @@ def _declared(significant: list[Token]) -> tuple[dict[str, str], str | None, int
     return prefixes, base, at
 
 
-def _graphs(query: list[Token], prefixes: Mapping[str, str], base: str | None) -> Dataset | None:
+def _graphs(query: list[Token], prefixes: Mapping[str, str], base: str) -> Dataset | None:
     """The graphs of the query's own FROM and FROM NAMED, which stand outside all brackets."""
     default: list[str] = []
     named: list[str] = []
@@ -287,9 +288,8 @@ def _graphs(query: list[Token], prefixes: Mapping[str, str], base: str | None) -
     return Dataset(tuple(default), tuple(named)) if default or named else None
 
 
-def _resolved(iri: str, base: str | None) -> str:
-    plain = re.sub(_UCHAR, _character, iri[1:-1])
-    return urljoin(base, plain) if base else plain
+def _resolved(iri: str, base: str) -> str:
+    return urljoin(base, re.sub(_UCHAR, _character, iri[1:-1]))
 
 
 def _character(escape: re.Match[str]) -> str:

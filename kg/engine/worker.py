@@ -31,6 +31,7 @@ from pyoxigraph import (
 
 from kg.engine import sandbox
 from kg.engine.formats import BY_KEY, Kind
+from kg.terms import BASE
 
 FRAME = struct.Struct("!cI")
 REQUEST, READY, HEAD, BODY, END, ERROR = b"Q", b"R", b"H", b"B", b"Z", b"E"
@@ -102,6 +103,7 @@ def _answer(store: Store, channel: socket.socket, request: dict[str, Any]) -> by
     try:
         result = store.query(
             request["text"],
+            base_iri=BASE,
             use_default_graph_as_union=dataset is None,
             default_graph=None if dataset is None else [NamedNode(iri) for iri in dataset["default"]],
             named_graphs=None if dataset is None else [NamedNode(iri) for iri in dataset["named"]],

@@ -151,7 +151,10 @@ def _entailment(engine: Engine) -> str:
         if inferred
         else ""
     )
-    return f"Queries are answered by simple entailment. {added}There are no updates."
+    return (
+        f"Queries are answered by simple entailment. {added}There are no updates. "
+        f"A relative IRI in a query is one below {BASE}"
+    )
 
 
 def _en(text: str) -> Literal:
