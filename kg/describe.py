@@ -10,15 +10,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version as package_version
 
 from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.canned import Question
 from kg.census import Census, Counts, Slice
 from kg.engine.guard import tokens
-from kg.parts import SourceInfo
+from kg.parts import SourceInfo, dated
 from kg.report import SourceReport
-from kg.terms import BASE, DCTERMS, PROV, RDF, RDFS, VOID, XSD, compress, digest, expand, mint, prefixes
+from kg.terms import (
+    BASE,
+    DCTERMS,
+    OBO,
+    PROV,
+    RDF,
+    RDFS,
+    STROMA,
+    VOID,
+    XSD,
+    compress,
+    digest,
+    expand,
+    mint,
+    prefixes,
+)
 
 METADATA = mint("graph", "metadata")
 EXAMPLES = mint("graph", "examples")
@@ -52,6 +68,23 @@ _GRAPHS = {
     "metadata": "Description of the snapshot, its sources, graphs and inference rules",
     "examples": "Questions with their SPARQL, as examples",
     "prefixes": "Prefixes for queries",
+}
+# What the graphs that the build adds state; those of sources say it in their source.toml.
+_LEVELS = {
+    "ontology": STROMA.LevelDefined,
+    "claims-derived": STROMA.LevelInferred,
+    "inferred": STROMA.LevelInferred,
+    "findings": STROMA.LevelRecomputed,
+    "derived": STROMA.LevelRecomputed,
+    "metadata": STROMA.LevelDescribed,
+    "examples": STROMA.LevelDescribed,
+    "prefixes": STROMA.LevelDescribed,
+}
+# The kind of evidence (Evidence and Conclusion Ontology) of a whole graph, where one holds of it all.
+_EVIDENCE = {
+    STROMA.LevelRecorded: OBO.ECO_0000313,  # imported information
+    STROMA.LevelInferred: OBO.ECO_0000363,  # computational inference
+    STROMA.LevelRecomputed: OBO.ECO_0007669,  # computational evidence
 }
 _FORMS = {"SELECT": "Select", "ASK": "Ask", "CONSTRUCT": "Construct", "DESCRIBE": "Describe"}
 
@@ -254,6 +287,11 @@ def _graphs(
         yield from ((graph, RDF.type, kind) for kind in (VOID.Dataset, expand("dcat:Dataset")))
         relation, licence = _rights(info) if info else (DCTERMS.license, NamedNode(LICENCE))
         yield (graph, relation, licence)
+        level = STROMA(f"Level{info.level.capitalize()}") if info else _LEVELS[name.partition("/")[0]]
+        yield graph, STROMA.statementLevel, level
+        if evidence := _EVIDENCE.get(level):
+            yield graph, STROMA.evidenceType, evidence
+        yield from _made(graph, info, version)
         if label := info.title if info else _GRAPHS.get(name):
             yield (graph, RDFS.label, _english(label))
         file = f"graph/{name}"
@@ -261,6 +299,24 @@ def _graphs(
         yield from _distribution(version, graph, f"{file}.ttl.gz", "text/turtle", "Turtle")
         if iri in counted.digests:
             yield from _checksum(version, graph, counted.digests[iri])
+
+
+def _made(graph: NamedNode, info: SourceInfo | None, version: str) -> Iterator[Statement]:
+    """What made a graph: an activity, its program, and the time that the version of its input stands for."""
+    activity = mint("activity", info.name if info else "build")
+    program = mint("agent", "stroma-kg", package_version("stroma-kg"))
+    yield graph, PROV.wasGeneratedBy, activity
+    if time := dated(info.version if info else version):
+        yield graph, PROV.generatedAtTime, time
+    yield activity, RDF.type, PROV.Activity
+    yield activity, RDFS.label, _english(f"Loading of: {info.title}" if info else "Build of the snapshot")
+    yield activity, PROV.wasAssociatedWith, program
+    yield program, RDF.type, PROV.SoftwareAgent
+    yield program, RDFS.label, _english("stroma-kg, the program that loads, checks and infers")
+    yield program, expand("dcat:version"), Literal(package_version("stroma-kg"))
+    if info:
+        yield graph, PROV.wasDerivedFrom, mint("source", info.name)
+        yield activity, PROV.used, mint("source", info.name)
 
 
 def _partitions(version: str, counted: Census) -> Iterator[Statement]:

@@ -5,12 +5,15 @@ Plain data between `loaders` and `kg.build`; neither looks inside the other.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyoxigraph import NamedNode, Quad
+from pyoxigraph import Literal, NamedNode, Quad
+
+from kg.terms import XSD
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class SourceInfo:
     title: str
     description: str
     kind: str  # registry, literature, terminology
+    level: str  # of what its graph states: stated, recorded, curated, defined (stroma:StatementLevel)
     url: str
     licence: str
     version: str  # of the embedded data; a date or the publisher's own version
@@ -68,3 +72,13 @@ class Part:
     embedded: bool  # True when the files are the source's own `records/`
     quads: Iterator[Quad]
     account: Account
+
+
+def dated(version: str) -> Literal | None:
+    """The time a version stands for: midnight (UTC) of one that is a date, else None.
+
+    Never the clock: the same sources must give the same snapshot.
+    """
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", version) is None:
+        return None
+    return Literal(f"{version}T00:00:00Z", datatype=XSD.dateTime)

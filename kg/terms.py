@@ -53,6 +53,7 @@ VOID = Namespace("http://rdfs.org/ns/void#")
 KINDS = frozenset(
     {
         "activity",
+        "agent",
         "arm",
         "axiom",
         "claim",

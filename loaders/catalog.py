@@ -20,12 +20,15 @@ from typing import Protocol, cast
 from pyoxigraph import Quad
 
 from kg.errors import SourceError, UsageError
-from kg.parts import Account, Expectation, Part, SourceInfo
+from kg.parts import Account, Expectation, Part, SourceInfo, dated
 from kg.terms import ROOT, mint
 from loaders.emit import Graph
 from loaders.record import Record
 
 FOLDER = Path(__file__).resolve().parent
+
+# What a source's graph can be: stroma:LevelStated, LevelRecorded, LevelCurated, LevelDefined.
+_LEVELS = ("stated", "recorded", "curated", "defined")
 
 
 class Loader(Protocol):
@@ -54,6 +57,7 @@ def describe(name: str) -> SourceInfo:
             title=data["title"],
             description=data["description"],
             kind=data["kind"],
+            level=_level(data["level"]),
             url=data["url"],
             licence=data["licence"],
             version=data["version"],
@@ -62,8 +66,14 @@ def describe(name: str) -> SourceInfo:
             embedded=data.get("embedded", f"loaders/{name}/records/*"),
             expected=Expectation(records=expected.get("records"), counts=expected.get("counts", {})),
         )
-    except (tomllib.TOMLDecodeError, KeyError) as problem:
+    except (tomllib.TOMLDecodeError, KeyError, ValueError) as problem:
         raise SourceError(f"cannot be read: {problem}", source=name, file="source.toml") from problem
+
+
+def _level(text: str) -> str:
+    if text not in _LEVELS:
+        raise ValueError(f"level {text!r} is none of {', '.join(_LEVELS)}")
+    return text
 
 
 def load(name: str, files: Sequence[Path] = ()) -> Part:
@@ -85,7 +95,7 @@ def embedded_files(info: SourceInfo) -> tuple[Path, ...]:
 
 
 def _stream(loader: Loader, info: SourceInfo, files: tuple[Path, ...], account: Account) -> Iterator[Quad]:
-    graph = Graph(info.graph)
+    graph = Graph(info.graph, mint("activity", info.name), dated(info.version))
     seen: dict[str, str] = {}
     for record in loader.read(files, info):
         if record.id in seen:

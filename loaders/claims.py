@@ -1,6 +1,7 @@
-"""Propositions: one typed edge that any number of claims may assert.
+"""Propositions: one typed edge that any number of claims may assert; and what a claim rests on.
 
-Hides how a proposition's IRI is made, so that two sources that say the same thing meet in one proposition.
+Hides how a proposition's IRI is made, so that two sources that say the same thing meet in one proposition,
+and in which words a node says its level and kind of evidence.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg.terms import RDF, STROMA, digest, mint
+from kg.terms import OBO, PROV, RDF, STROMA, digest, mint
 from loaders.emit import Graph
 
 
@@ -45,3 +46,24 @@ def asserts(
     yield graph.quad(named, STROMA.polarity, polarity)
     if positive and plain:
         yield graph.quad(subject, predicate, value)
+
+
+# Kinds of evidence (Evidence and Conclusion Ontology); labels: ontology/modules/imports-evidence.ttl.
+BY_CURATOR = OBO.ECO_0000305  # curator inference
+BY_CURATOR_FROM_ARTICLE = OBO.ECO_0007758
+BY_CURATOR_FROM_DATABASE = OBO.ECO_0007759
+BY_PATTERN = OBO.ECO_0008023  # a regular expression, nobody looked
+
+
+def rests_on(graph: Graph, node: NamedNode, level: NamedNode, evidence: NamedNode) -> Iterator[Quad]:
+    """The level of a node whose level is not its graph's, and the kind of evidence behind it."""
+    yield graph.quad(node, STROMA.statementLevel, level)
+    yield graph.quad(node, STROMA.evidenceType, evidence)
+
+
+def generation(graph: Graph, node: NamedNode) -> Iterator[Quad]:
+    """Which loading made a node, and the time its source's version stands for, as far as known."""
+    if graph.activity is not None:
+        yield graph.quad(node, PROV.wasGeneratedBy, graph.activity)
+    if graph.generated is not None:
+        yield graph.quad(node, PROV.generatedAtTime, graph.generated)

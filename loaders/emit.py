@@ -23,10 +23,16 @@ _LONGEST = 100  # characters of a number; nothing measured needs more
 
 
 class Graph:
-    """Makes quads in one named graph: `g.quad(s, p, o)`, skipping nothing and adding nothing."""
+    """Makes quads in one named graph: `g.quad(s, p, o)`, skipping nothing and adding nothing.
 
-    def __init__(self, name: NamedNode) -> None:
-        self.name = name
+    `activity` is the loading that makes them (graph:metadata describes it), `generated` the time its source's
+    version stands for; both are None where quads are made outside a build.
+    """
+
+    def __init__(
+        self, name: NamedNode, activity: NamedNode | None = None, generated: Literal | None = None
+    ) -> None:
+        self.name, self.activity, self.generated = name, activity, generated
 
     def quad(self, subject: NamedNode, predicate: NamedNode, value: NamedNode | Literal) -> Quad:
         return Quad(subject, predicate, value, self.name)

@@ -21,7 +21,7 @@ from loaders.tables import MAX_FIELD, rows
 
 def source(**ignored: str) -> SourceInfo:
     return SourceInfo(
-        "registry", "A registry", "", "registry", "", "", "1", mint("graph", "registry"),
+        "registry", "A registry", "", "registry", "recorded", "", "", "1", mint("graph", "registry"),
         {pattern.replace("__", "."): why for pattern, why in ignored.items()}, Expectation(),
     )  # fmt: skip
 

@@ -51,17 +51,20 @@ GOOD = {
     "claim": f"""
     claim:B258 a stroma:Claim ; stroma:claimText "44.9 % reached ACR20 at five years."@en ;
         stroma:hasTopic stroma:TopicEfficacy ; stroma:modality stroma:ModalityAsserted ;
+        stroma:statementLevel stroma:LevelStated ;
         stroma:asserts proposition:a ; stroma:statedAt span:a .
     span:a a stroma:TextSpan ; stroma:inDocument document:001 ; stroma:lineNumber 1 ;
         stroma:startOffset 0 ; stroma:endOffset 9 ; stroma:sha256 "{DIGEST}" .
     document:001 a stroma:NewsDigest ; dcterms:identifier "001" ; stroma:sha256 "{DIGEST}" .
     claim:text a stroma:Claim ; stroma:claimText "It gives hope." ; stroma:hasTopic stroma:TopicOther ;
-        stroma:statedAt span:a ; stroma:claimSubject "MSC" ;
+        stroma:statedAt span:a ; stroma:claimSubject "MSC" ; stroma:statementLevel stroma:LevelStated ;
         stroma:notFormalisedBecause "opinion" .
     claim:rule a stroma:Extraction ; stroma:inField "title" ; stroma:matchedText "umbilical cord" ;
         stroma:extractionRule "tissue-named" ; stroma:confidence stroma:ConfidenceHigh ;
+        stroma:statementLevel stroma:LevelExtracted ;
         prov:wasDerivedFrom record:a ; stroma:asserts proposition:b .
     claim:link a stroma:CuratedStatement ; stroma:confidence stroma:ConfidenceMedium ;
+        stroma:statementLevel stroma:LevelCurated ;
         stroma:basis "same sponsor and year" ; stroma:asserts proposition:c .""",
     "proposition": """
     claim:a stroma:asserts proposition:a .
@@ -162,6 +165,8 @@ BAD = [
     ("claim", 'stroma:claimSubject "MSC" ;', "", "Violation", "stroma:claimSubject"),
     ("claim", 'stroma:matchedText "umbilical cord" ;', "", "Violation", "stroma:matchedText"),
     ("claim", 'stroma:basis "same sponsor and year" ;', "", "Violation", "rests"),
+    ("claim", "stroma:statementLevel stroma:LevelStated ;\n", "", "Violation", "at which level"),
+    ("claim", "stroma:LevelExtracted", "stroma:LevelGuessed", "Violation", "stroma:StatementLevel"),
     ("claim", "stroma:inDocument document:001 ;", "", "Violation", "which document"),
     ("claim", "lineNumber 1", "lineNumber 0", "Violation", "line of the span"),
     ("claim", "startOffset 0", "startOffset 9", "Violation", "ends where"),

@@ -13,7 +13,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 from kg.errors import UnknownValue
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, mint
 from loaders import emit
-from loaders.claims import asserts
+from loaders.claims import BY_CURATOR_FROM_DATABASE, asserts, rests_on
 from loaders.clinicaltrials import codes, numbers, statements, therapy
 from loaders.clinicaltrials.study import Facts
 from loaders.emit import Graph
@@ -240,6 +240,7 @@ class _Row:
     def _statement(self, claim: NamedNode, source: NamedNode, topic: NamedNode) -> Iterator[Quad]:
         quad = self._graph.quad
         yield quad(claim, RDF.type, STROMA.CuratedStatement)
+        yield from rests_on(self._graph, claim, STROMA.LevelCurated, BY_CURATOR_FROM_DATABASE)
         yield quad(claim, STROMA.confidence, self._choose("confidence", _CONFIDENCE))
         yield quad(claim, STROMA.basis, emit.string(self._record.require("basis")))
         yield quad(claim, STROMA.modality, STROMA.ModalityAsserted)

@@ -15,7 +15,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, XSD, digest, mint
 from loaders import emit
-from loaders.claims import asserts
+from loaders.claims import BY_PATTERN, asserts, rests_on
 from loaders.clinicaltrials import dosing_rules, text_rules
 from loaders.clinicaltrials.study import Arm, Intervention, Study, Term
 from loaders.emit import Graph
@@ -339,6 +339,7 @@ class _Writer:
         node = mint("claim", "extraction", self._study.nct, digest(str(subject), *keys))
         quad = self._graph.quad
         yield quad(node, RDF.type, STROMA.Extraction)
+        yield from rests_on(self._graph, node, STROMA.LevelExtracted, BY_PATTERN)
         for prop, value in found.edges:
             yield from asserts(self._graph, node, subject, prop, value)
         yield quad(node, STROMA.inField, emit.string(found.source.field))

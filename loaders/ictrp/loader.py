@@ -18,7 +18,7 @@ from kg.errors import UnknownValue
 from kg.parts import SourceInfo
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, XSD, expand, mint
 from loaders import privacy
-from loaders.claims import asserts
+from loaders.claims import BY_PATTERN, asserts, rests_on
 from loaders.emit import Graph, date, integer, slug, string
 from loaders.ictrp import words
 from loaders.ictrp.read import records
@@ -369,6 +369,7 @@ class _Rule:
         record, graph = self.record, self.graph
         claim = mint("claim", record.source, record.id, self.key, name)
         yield graph.quad(claim, RDF.type, STROMA.Extraction)
+        yield from rests_on(graph, claim, STROMA.LevelExtracted, BY_PATTERN)
         yield graph.quad(claim, STROMA.inField, string(self.field))
         yield graph.quad(claim, STROMA.matchedText, string(match[0]))
         yield graph.quad(claim, STROMA.extractionRule, string(f"{record.source}/{name}"))

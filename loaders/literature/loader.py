@@ -27,7 +27,7 @@ from kg.errors import SourceError, UnknownValue, UsageError
 from kg.parts import SourceInfo
 from kg.terms import DCTERMS, PROV, RDF, RDFS, ROOT, STROMA, XSD, digest, expand, mint
 from loaders import emit, tables
-from loaders.claims import asserts
+from loaders.claims import BY_CURATOR, asserts, generation, rests_on
 from loaders.emit import Graph
 from loaders.literature.verify import verify
 from loaders.record import Record
@@ -353,6 +353,8 @@ def _relation(row: Record, graph: Graph) -> Iterator[Quad]:
     yield graph.quad(claim, STROMA.basis, emit.lang(basis, "en"))
     confidence = _iri(row, "confidence", "stroma:Confidence" + row.require("confidence"))
     yield graph.quad(claim, STROMA.confidence, confidence)
+    yield from rests_on(graph, claim, STROMA.LevelCurated, BY_CURATOR)
+    yield from generation(graph, claim)
     yield from asserts(graph, claim, subject, predicate, value)
 
 
@@ -384,6 +386,8 @@ def _observation(row: Record, graph: Graph) -> Iterator[Quad]:
         yield graph.quad(observation, STROMA.curatorNote, emit.lang(note, "en"))
     document = mint("document", row.require("document"))
     yield graph.quad(observation, PROV.wasDerivedFrom, document)
+    yield graph.quad(observation, STROMA.statementLevel, STROMA.LevelStated)
+    yield from generation(graph, observation)
     key = digest(" ".join(groups), measure, months or "", analysis_set or "")
     yield graph.quad(observation, STROMA.observationKey, emit.string(key))
 
@@ -395,6 +399,8 @@ def _claim(row: Record, graph: Graph) -> Iterator[Quad]:
     yield graph.quad(claim, RDF.type, STROMA.Claim)
     yield graph.quad(claim, DCTERMS.identifier, emit.string(identifier))
     yield graph.quad(claim, PROV.wasDerivedFrom, document)
+    yield graph.quad(claim, STROMA.statementLevel, STROMA.LevelStated)
+    yield from generation(graph, claim)
     yield graph.quad(claim, STROMA.claimText, emit.lang(row.require("statement"), "en"))
     yield graph.quad(claim, STROMA.hasTopic, STROMA("Topic" + row.require("topic")))
     yield graph.quad(claim, STROMA.modality, STROMA("Modality" + row.require("modality")))
@@ -409,6 +415,7 @@ def _claim(row: Record, graph: Graph) -> Iterator[Quad]:
             yield graph.quad(claim, predicate, emit.lang(text, "en"))
     yield graph.quad(claim, STROMA.statedAt, span)
     yield graph.quad(span, RDF.type, STROMA.TextSpan)
+    yield graph.quad(span, PROV.wasQuotedFrom, document)
     yield graph.quad(span, STROMA.inDocument, document)
     yield graph.quad(span, STROMA.lineNumber, emit.integer(row, "line", row.require("line")))
     yield graph.quad(span, STROMA.startOffset, emit.integer(row, "start", row.require("start")))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.terms import RDF, STROMA
-from loaders.claims import asserts
+from loaders.claims import BY_CURATOR_FROM_ARTICLE, asserts, rests_on
 from loaders.emit import Graph, string
 
 # The column a fact stands in, and the edge. Facts of no column ("") name and type things: nobody claims them.
@@ -48,6 +48,7 @@ class Statement:
         if not facts:
             return
         yield graph.quad(claim, RDF.type, STROMA.CuratedStatement)
+        yield from rests_on(graph, claim, STROMA.LevelCurated, BY_CURATOR_FROM_ARTICLE)
         yield graph.quad(claim, STROMA.confidence, self.confidence)
         yield graph.quad(claim, STROMA.basis, string(self.basis))
         yield graph.quad(claim, STROMA.modality, modality)
