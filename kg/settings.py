@@ -22,9 +22,14 @@ class Settings:
     queue: int = 64  # queries that may wait; one more gets 503
     query_seconds: float = 60.0  # wall clock, enforced from outside the evaluator
     worker_memory_bytes: int = 2 * 1024**3  # per worker, over the shared store
+    worker_queries: int = 10_000  # a worker is replaced after so many
     query_bytes: int = 256 * 1024  # length of a query's text
     query_tokens: int = 50_000
     query_nesting: int = 500  # brackets of any kind
+    spool_bytes: int = 1024**3  # on disk (TMPDIR), for answers that clients take slowly; 0: workers wait
+    cache_bytes: int = 128 * 1024**2  # of answers kept; 0: none
+    cache_answer_bytes: int = 4 * 1024**2  # a larger answer is not kept
+    client_seconds: float = 60.0  # a client that takes nothing of its answer for so long is left
     keep_snapshots: int = 3  # published ones that stay on disk after a build, the current one included
     watch_seconds: float = 2.0  # how often to look for a newly published snapshot; 0: on SIGHUP only
     stop_seconds: float = 30.0  # how long running answers may take to finish when the server is stopped
@@ -41,6 +46,11 @@ class Settings:
             ("query_bytes", self.query_bytes, 1, 2**30),
             ("query_tokens", self.query_tokens, 1, 2**30),
             ("query_nesting", self.query_nesting, 1, 2_000),
+            ("worker_queries", self.worker_queries, 1, 10**9),
+            ("spool_bytes", self.spool_bytes, 0, 2**50),
+            ("cache_bytes", self.cache_bytes, 0, 2**50),
+            ("cache_answer_bytes", self.cache_answer_bytes, 0, 2**40),
+            ("client_seconds", self.client_seconds, 0.001, 86_400),
             ("keep_snapshots", self.keep_snapshots, 1, 100_000),
             ("watch_seconds", self.watch_seconds, 0, 86_400),
             ("stop_seconds", self.stop_seconds, 0, 86_400),
@@ -63,6 +73,11 @@ class Settings:
             ("query_bytes", int),
             ("query_tokens", int),
             ("query_nesting", int),
+            ("worker_queries", int),
+            ("spool_bytes", int),
+            ("cache_bytes", int),
+            ("cache_answer_bytes", int),
+            ("client_seconds", float),
             ("keep_snapshots", int),
             ("watch_seconds", float),
             ("stop_seconds", float),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,12 +21,15 @@ from typing import Any
 import httpx
 import pytest
 
-from kg.engine import Limits
+from kg.engine import Figures, Limits, query_hash
+from kg.engine.body import Spool
+from kg.engine.crashes import Crashes
 from kg.engine.formats import BY_KEY
 from kg.engine.memory import MemoryEngine
 from kg.errors import (
     QueryFailed,
     QueryOutOfMemory,
+    QueryRefused,
     QueryTimeout,
     ServerBusy,
     SnapshotError,
@@ -37,6 +42,11 @@ from kg.web.app import run
 # 2,000 things in every combination of three: 8,000,000,000 rows.
 ENDLESS = "SELECT * { ?a <https://example.org/number> ?x . ?b ?p ?y . ?c ?q ?z }"
 SORTED = ENDLESS + " ORDER BY ?z ?y ?x"
+# Four million pairs: a second or so before the only row.
+SLOW = "SELECT (COUNT(*) AS ?n) { ?a <https://example.org/number> ?x . ?b <https://example.org/number> ?y }"
+SLOW_ANSWER = b"n\r\n4000000\r\n"
+LARGE = "SELECT * { ?a <https://example.org/number> ?x . VALUES ?i { " + "7 " * 200 + "} }"
+LARGE_ROWS = 400_000
 SMALL = "SELECT ?x { <https://example.org/n7> ?p ?x }"
 ANSWER = b"x\r\n7\r\n"
 
@@ -46,7 +56,7 @@ async def ask(engine: MemoryEngine, query: str, **limits: Any) -> bytes:
     return await answer.read()
 
 
-def with_engine(snapshot: Snapshot, claim: Callable[[MemoryEngine], Awaitable[None]], **sizes: int) -> None:
+def with_engine(snapshot: Snapshot, claim: Callable[[MemoryEngine], Awaitable[None]], **sizes: Any) -> None:
     """Run a claim on a started engine; afterwards none of its processes is left."""
 
     async def run() -> set[int]:
@@ -150,16 +160,118 @@ def test_an_idle_worker_that_dies_is_replaced(tiny: Snapshot) -> None:
     with_engine(tiny, claim, workers=2)
 
 
-def test_a_dead_keeper_is_replaced_and_queries_wait_for_it(tiny: Snapshot) -> None:
+def test_a_query_that_ended_its_worker_twice_is_refused_for_a_while(tiny: Snapshot, tmp_path: Path) -> None:
+    crashes = Crashes(tmp_path / "crashes.jsonl")
+
     async def claim(engine: MemoryEngine) -> None:
-        running = asyncio.create_task(ask(engine, SORTED))
-        await asyncio.sleep(0.1)
+        for number in (signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT):
+            doomed = asyncio.create_task(ask(engine, SLOW))
+            await asyncio.sleep(0.15)
+            os.kill(engine.pids[0], number)
+            with pytest.raises(QueryFailed):
+                await doomed
+            assert await ask(engine, SMALL) == ANSWER
+        # A kill from outside does not count against the query; the other two do.
+        with pytest.raises(QueryRefused, match="10 minutes"):
+            await ask(engine, SLOW)
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=1, crashes=crashes)
+    lines = [json.loads(line) for line in (tmp_path / "crashes.jsonl").read_text().splitlines()]
+    assert [line["signal"] for line in lines] == ["SIGSEGV", "SIGKILL", "SIGABRT"]
+    assert {line["query"] for line in lines} == {query_hash(SLOW)}
+    assert {line["snapshot"] for line in lines} == {tiny.name}
+    assert all(line["time"].startswith("20") and line["cause"] for line in lines)
+
+
+def test_the_crash_journal_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "crashes.jsonl"
+    crashes = Crashes(path)
+    for number in range(2000):
+        crashes.record(f"query {number}", -6, "words " * 60, "2026-11-22-0123456789ab")
+    assert sum(file.stat().st_size for file in path.parent.iterdir()) < 1.1 * 1024 * 1024
+    assert query_hash("query 1999") in path.read_text()
+
+
+def test_a_worker_is_replaced_after_so_many_queries(tiny: Snapshot) -> None:
+    figures = Figures()
+
+    async def claim(engine: MemoryEngine) -> None:
+        pids: set[int] = set()
+        for _ in range(7):
+            pids.update(engine.pids)
+            assert await ask(engine, SMALL) == ANSWER
+        assert len(pids) >= 3
+        assert figures.replaced == {"recycled": 3}
+        assert figures.answers == {"complete": 7}
+
+    with_engine(tiny, claim, workers=1, worker_queries=2, figures=figures)
+
+
+def test_when_the_keeper_dies_a_query_that_gave_nothing_yet_is_asked_again(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        running = [asyncio.create_task(ask(engine, SLOW)) for _ in range(2)]
+        await asyncio.sleep(0.15)
+        os.kill(engine.keeper_pid or 0, signal.SIGKILL)
+        assert await ask(engine, SMALL) == ANSWER
+        assert await asyncio.gather(*running) == [SLOW_ANSWER] * 2
+
+    with_engine(tiny, claim, workers=2)
+
+
+def test_when_the_keeper_dies_an_answer_in_progress_ends_with_an_error(tiny: Snapshot) -> None:
+    async def claim(engine: MemoryEngine) -> None:
+        answer = await engine.query(ENDLESS, accept=BY_KEY["csv"], limits=Limits())
         os.kill(engine.keeper_pid or 0, signal.SIGKILL)
         with pytest.raises(QueryFailed, match="ask again"):
-            await running
+            await answer.read()
         assert await ask(engine, SMALL) == ANSWER
 
     with_engine(tiny, claim, workers=1)
+
+
+def test_whatever_is_killed_at_any_moment_one_request_fails_at_most(tiny: Snapshot) -> None:
+    """Workers and keepers killed at random beside a steady load; the seed is told when it fails."""
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    failed: list[str] = []
+    wrong: list[bytes] = []
+    kills = {"worker": 0, "keeper": 0}
+
+    async def claim(engine: MemoryEngine) -> None:
+        until = time.monotonic() + 4
+
+        async def client(number: int) -> None:
+            while time.monotonic() < until:
+                big = number == 0
+                try:
+                    answer = await ask(engine, LARGE if big else SMALL, seconds=15)
+                except (QueryFailed, ServerBusy) as problem:
+                    failed.append(str(problem))
+                else:
+                    if (answer.count(b"\n") != LARGE_ROWS + 1) if big else (answer != ANSWER):
+                        wrong.append(answer[:100])
+
+        async def killer() -> None:
+            while time.monotonic() < until:
+                await asyncio.sleep(chance.uniform(0.0, 0.25))
+                if chance.random() < 0.15:
+                    victim, kind = engine.keeper_pid, "keeper"
+                else:
+                    victim, kind = chance.choice(engine.pids or (None,)), "worker"
+                if victim:
+                    with suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+                        kills[kind] += 1
+
+        await asyncio.gather(killer(), *(client(number) for number in range(4)))
+        assert await ask(engine, SMALL) == ANSWER
+
+    with_engine(tiny, claim, workers=2)
+    assert not wrong, f"seed {seed}"
+    # A killed worker costs its own query; a killed keeper costs the answers that had begun.
+    assert kills["worker"] > 3
+    assert len(failed) <= kills["worker"] + 2 * kills["keeper"], f"seed {seed}: {failed}"
 
 
 def test_a_full_queue_says_when_to_come_back(tiny: Snapshot) -> None:
@@ -201,6 +313,22 @@ def test_a_slow_reader_stops_the_worker_not_the_memory(tiny: Snapshot) -> None:
         await answer.aclose()
 
     with_engine(tiny, claim, workers=1)
+
+
+def test_a_slow_reader_does_not_hold_a_worker(tiny: Snapshot) -> None:
+    spool = Spool(256 * 1024 * 1024)
+
+    async def claim(engine: MemoryEngine) -> None:
+        slow = [await engine.query(LARGE, accept=BY_KEY["csv"], limits=Limits(seconds=20)) for _ in range(3)]
+        while engine.status.busy:
+            await asyncio.sleep(0.02)
+        assert spool.used > 10_000_000
+        assert await ask(engine, SMALL) == ANSWER
+        bodies = [await answer.read() for answer in slow]
+        assert {body.count(b"\n") for body in bodies} == {LARGE_ROWS + 1}
+        assert spool.used == 0
+
+    with_engine(tiny, claim, workers=1, spool=spool)
 
 
 def test_a_damaged_snapshot_is_told_at_the_start(tiny: Snapshot, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ memory and evaluates in worker processes; every other engine has the same shape.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +24,11 @@ class Dataset:
 
     default: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+
+
+def query_hash(text: str) -> str:
+    """What names a query in logs and journals, which hold no text: 16 hex digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,9 @@ class Status:
 class Figures:
     """Counts since the server started, for operators; they only grow, also over a reload.
 
-    `answers` by outcome: "complete", "gone" (the client left) or the slug of an error. `replaced` by why a
-    worker was: "crashed", "deadline", "gone", "grown", "keeper" (its keeper died).
+    `answers` by outcome: "complete", "gone" (nobody wants it any more) or the slug of an error. `replaced`
+    by why a worker was: "crashed", "deadline", "gone", "grown" (in memory), "recycled" (after many queries),
+    "keeper" (its keeper died).
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -79,12 +87,15 @@ class Answer:
 
     Iterate once (`async for chunk in answer`), or read it all. `whole` is the complete body where it was
     small enough to arrive in one piece. A failure after the first chunk raises a QueryError out of the
-    iteration: what was read until then is not the answer. `aclose()` frees the evaluator at any time.
+    iteration: what was read until then is not the answer. `complete` becomes the whole body when evaluation
+    ends, however slowly the chunks are taken; None if it is larger than the engine keeps, or failed.
+    `aclose()` frees the evaluator at any time.
     """
 
     format: Format
     chunks: AsyncIterator[bytes]
     whole: bytes | None = None
+    complete: asyncio.Future[bytes | None] | None = None  # None where `whole` is there
     milliseconds: Mapping[str, float] = field(default_factory=dict)  # step -> time; for Server-Timing
     close: Callable[[], Awaitable[None]] = _nothing
 

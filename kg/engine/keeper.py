@@ -4,8 +4,7 @@ Hides fork, and how a worker gets its channel. It never evaluates a query and ha
 of it is clean. Run as `python -m kg.engine.keeper <descriptor> <snapshot folder>` by `kg.engine.memory`.
 
 Over its control socket, JSON lines. In: {"fork": id} with the worker's socket as descriptor, {"kill": id}.
-Out: {"ready": true} or {"failed": message}; {"forked": id, "pid": n};
-{"exited": id, "status": n, "words": text}.
+Out: {"ready": true} or {"failed": message}; {"exited": id, "status": n, "words": text}.
 It ends when the control socket closes, and its workers with it.
 """
 
@@ -102,7 +101,6 @@ class _Keeper:
             _become_worker(store, descriptor, words)
         os.close(descriptor)
         self._children[pid] = _Child(id, words)
-        self.tell(forked=id, pid=pid)
 
     def _reap(self) -> None:
         while self._children:

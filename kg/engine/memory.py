@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -23,7 +22,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
-from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, worker
+from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, query_hash, worker
+from kg.engine.body import Body, Spool
+from kg.engine.crashes import Crashes
 from kg.engine.formats import Format
 from kg.errors import (
     QueryError,
@@ -33,91 +34,83 @@ from kg.errors import (
     QueryTimeout,
     ServerBusy,
     SnapshotError,
+    StromaError,
 )
 from kg.snapshot import Snapshot
 from kg.terms import ROOT
 
 log = logging.getLogger(__name__)
 
-_AHEAD_BYTES = 512 * 1024  # of one answer, read from a worker and not yet taken by the client
+_TRIES = 3  # times a query is asked again because the keeper died under it
 _RECYCLE_SHARE = 4  # a worker that kept more than a quarter of its memory after a query is replaced
+_NO_KEEPER = "The process that holds the graph ended; ask again in a moment"
 _DOWNLOAD = "Narrow the query (LIMIT, fewer patterns), or download the data and query it locally"
+
+
+class _KeeperGone(QueryFailed):
+    """The keeper died, and its workers with it; a query that has given nothing yet may be asked again."""
+
+
+class _Query:
+    """One query while a worker evaluates it: the head of its answer to come, and its body."""
+
+    def __init__(self, text: str, limits: Limits, body: Body) -> None:
+        self.text = text
+        self.limits = limits
+        self.body = body
+        self.head: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.deadline: asyncio.TimerHandle | None = None
+        self.problem: QueryError | None = None
+        self.settled = False
+
+    @property
+    def hash(self) -> str:
+        """What names it in logs."""
+        return query_hash(self.text)
+
+    def fail(self, problem: QueryError) -> None:
+        """End it with an error; the first one counts."""
+        if self.problem is None and not self.body.ended:
+            self.problem = problem
+            if not self.head.done():
+                self.head.set_exception(problem)
+            self.body.fail(problem)
 
 
 class _Worker(asyncio.Protocol):
     """One worker as the server sees it: a channel that carries one query at a time."""
 
-    def __init__(self, id: int, lost: Callable[[_Worker], None]) -> None:
+    def __init__(
+        self, id: int, finished: Callable[[_Worker, _Query, int], None], lost: Callable[[_Worker], None]
+    ) -> None:
         self.id = id
         self.pid = 0
         self.locks: dict[str, str] = {}
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.grown = 0
+        self.asked = 0  # queries so far
         self.dead = False
+        self.query: _Query | None = None
+        self._finished = finished
         self._lost = lost
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._clear()
-
-    def _clear(self) -> None:
-        self.busy = False
-        self.query_hash = ""
-        self._head: asyncio.Future[dict[str, Any]] | None = None
-        self._pieces: deque[bytes] = deque()
-        self._ahead = 0
+        self._buffer = bytearray()  # the start of a frame that is not all here
+        self._body_left = 0  # bytes of a body frame still to come
         self._paused = False
-        self._ended = False
-        self._problem: QueryError | None = None
-        self._more: asyncio.Future[None] | None = None
 
     # -------------------------------------------------------------------------- what the pool calls
 
-    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request; give the head of its answer, or raise what went wrong before it."""
+    def ask(self, query: _Query, request: dict[str, Any]) -> None:
+        """Send a query; what comes back goes into it."""
         assert self._transport is not None
-        self._clear()
-        self.busy = True
-        self.query_hash = hashlib.sha256(request["text"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        self._head = asyncio.get_running_loop().create_future()
+        self.query = query
+        self.asked += 1
         self._transport.write(worker.request_frame(request))
-        return await self._head
 
-    @property
-    def ended(self) -> bool:
-        """Whether all of the answer has arrived."""
-        return self._ended
-
-    def whole(self) -> bytes | None:
-        """The complete body, if all of it is here already."""
-        if not self._ended or self._problem is not None:
-            return None
-        return b"".join(self._pieces)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; reading pauses while the consumer is slow."""
-        while True:
-            while self._pieces:
-                piece = self._pieces.popleft()
-                self._ahead -= len(piece)
-                if self._paused and self._ahead < _AHEAD_BYTES // 2 and not self.dead:
-                    self._paused = False
-                    cast(asyncio.Transport, self._transport).resume_reading()
-                yield piece
-            if self._problem is not None:
-                raise self._problem
-            if self._ended:
-                return
-            self._more = asyncio.get_running_loop().create_future()
-            await self._more
-
-    def fail(self, problem: QueryError) -> None:
-        """End the answer in progress with an error."""
-        if self._ended or self._problem is not None:
-            return
-        self._problem = problem
-        if self._head is not None and not self._head.done():
-            self._head.set_exception(problem)
-        self._wake()
+    def go_on(self) -> None:
+        """Read again what the worker writes, after its query's body was full."""
+        if self._paused and not self.dead:
+            self._paused = False
+            cast(asyncio.Transport, self._transport).resume_reading()
 
     def close(self) -> None:
         """Drop the channel."""
@@ -131,48 +124,62 @@ class _Worker(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        at = 0
-        size = worker.FRAME.size
-        while len(self._buffer) - at >= size:
-            kind, length = worker.FRAME.unpack_from(self._buffer, at)
-            if len(self._buffer) - at - size < length:
+        if self._buffer:
+            data = bytes(self._buffer) + data
+            self._buffer.clear()
+        at, end, size = 0, len(data), worker.FRAME.size
+        while at < end:
+            if self._body_left:
+                # A body goes on as it comes: no need to have the whole of a frame.
+                piece = data[at : at + self._body_left]
+                at += len(piece)
+                self._body_left -= len(piece)
+                self._feed(piece)
+                continue
+            if end - at < size:
                 break
-            at += size
-            self._take(kind, bytes(self._buffer[at : at + length]))
-            at += length
-        del self._buffer[:at]
-        self._wake()
+            kind, length = worker.FRAME.unpack_from(data, at)
+            if kind == worker.BODY:
+                at += size
+                self._body_left = length
+                continue
+            if end - at - size < length:
+                break
+            at += size + length
+            self._take(kind, json.loads(data[at - length : at]))
+        self._buffer += data[at:]
 
     def connection_lost(self, problem: Exception | None) -> None:
         if not self.dead:
             self.dead = True
             self._lost(self)
 
-    def _take(self, kind: bytes, payload: bytes) -> None:
-        if kind == worker.BODY:
-            if payload:
-                self._pieces.append(payload)
-                self._ahead += len(payload)
-                if self._ahead > _AHEAD_BYTES and not self._paused:
-                    self._paused = True
-                    cast(asyncio.Transport, self._transport).pause_reading()
-        elif kind == worker.HEAD:
-            if self._head is not None and not self._head.done():
-                self._head.set_result(json.loads(payload))
-        elif kind == worker.ERROR:
-            self.fail(_error_of(json.loads(payload)))
-        elif kind == worker.END:
-            self.grown = json.loads(payload)["grown"]
-            self._ended = True
-        elif kind == worker.READY:
-            self.locks = json.loads(payload)
+    def _feed(self, piece: bytes) -> None:
+        if self.query is not None:
+            self.query.body.feed(piece)
+            if self.query.body.full and not self._paused:
+                self._paused = True
+                cast(asyncio.Transport, self._transport).pause_reading()
+
+    def _take(self, kind: bytes, message: dict[str, Any]) -> None:
+        if kind == worker.READY:
+            self.pid, self.locks = message["pid"], message["locks"]
             if not self.ready.done():
                 self.ready.set_result(None)
-
-    def _wake(self) -> None:
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
+            return
+        query = self.query
+        if query is None:
+            return
+        if kind == worker.HEAD:
+            if not query.head.done():
+                query.head.set_result(message)
+        elif kind == worker.ERROR:
+            query.fail(_error_of(message))
+        elif kind == worker.END:
+            self.query = None
+            query.body.end()
+            self.go_on()  # it may have been paused with the end already here
+            self._finished(self, query, message["grown"])
 
 
 def _error_of(said: dict[str, Any]) -> QueryError:
@@ -184,15 +191,32 @@ def _error_of(said: dict[str, Any]) -> QueryError:
 
 
 class MemoryEngine:
-    """A snapshot in memory behind `workers` processes; up to `queue` queries wait for one."""
+    """A snapshot in memory behind `workers` processes; up to `queue` queries wait for one.
+
+    A worker is replaced after `worker_queries`. Answers that clients take slowly wait in `spool`; those of at
+    most `keep_bytes` can be had whole (`Answer.complete`). `crashes` and `figures` may be shared by engines.
+    """
 
     def __init__(
-        self, snapshot: Snapshot, *, workers: int = 2, queue: int = 64, figures: Figures | None = None
+        self,
+        snapshot: Snapshot,
+        *,
+        workers: int = 2,
+        queue: int = 64,
+        worker_queries: int = 10_000,
+        keep_bytes: int = 0,
+        spool: Spool | None = None,
+        crashes: Crashes | None = None,
+        figures: Figures | None = None,
     ) -> None:
         self._snapshot = snapshot
-        self.figures = figures or Figures()
         self._size = workers
         self._queue = queue
+        self._worker_queries = worker_queries
+        self._keep_bytes = keep_bytes
+        self._spool = spool or Spool(0)
+        self._crashes = crashes or Crashes()
+        self._figures = figures or Figures()
         self._workers: dict[int, _Worker] = {}
         self._idle: list[_Worker] = []
         self._waiting: deque[asyncio.Future[_Worker]] = deque()
@@ -218,7 +242,7 @@ class MemoryEngine:
         return Status(
             ready=bool(alive),
             workers=len(alive),
-            busy=sum(each.busy for each in alive),
+            busy=sum(each.query is not None for each in alive),
             waiting=len(self._waiting),
             locks=dict(self._locks),
         )
@@ -275,46 +299,55 @@ class MemoryEngine:
     async def query(
         self, text: str, *, accept: Format, dataset: Dataset | None = None, limits: Limits
     ) -> Answer:
-        """See `kg.engine.Engine.query`."""
-        inspection = guard.inspect(text, limits)
-        chosen = dataset or inspection.dataset
-        if chosen is not None:
-            guard.check_graphs(chosen, self._snapshot.graphs)
+        """See `kg.engine.Engine.query`. QueryRefused also for a query that ended several workers lately."""
+        try:
+            inspection = guard.inspect(text, limits)
+            chosen = dataset or inspection.dataset
+            if chosen is not None:
+                guard.check_graphs(chosen, self._snapshot.graphs)
+            self._crashes.check(text)
+            request = {
+                "text": text,
+                "format": accept.key,
+                "dataset": None if chosen is None else {"default": chosen.default, "named": chosen.named},
+                "memory_bytes": limits.memory_bytes,
+            }
+            for _ in range(_TRIES):
+                with contextlib.suppress(_KeeperGone):
+                    return await self._evaluate(text, request, accept, limits)
+            raise ServerBusy("The process that holds the graph ends again and again; ask again later", 30)
+        except StromaError as problem:
+            self._figures.answers[problem.slug] += 1
+            raise
+        except asyncio.CancelledError:
+            self._figures.answers["gone"] += 1
+            raise
+
+    async def _evaluate(self, text: str, request: dict[str, Any], accept: Format, limits: Limits) -> Answer:
+        loop = asyncio.get_running_loop()
         asked = time.perf_counter()
         mine = await self._acquire(limits)
         began = time.perf_counter()
-        late = asyncio.get_running_loop().call_later(limits.seconds, self._late, mine, limits)
-
-        async def close() -> None:
-            late.cancel()
-            self._release(mine, limits)
-
+        body = Body(self._spool, keep_bytes=self._keep_bytes, on_room=mine.go_on)
+        query = _Query(text, limits, body)
+        query.deadline = loop.call_later(limits.seconds, self._late, mine, query)
+        mine.ask(query, request)
         try:
-            head = await mine.ask(
-                {
-                    "text": text,
-                    "format": accept.key,
-                    "dataset": None if chosen is None else {"default": chosen.default, "named": chosen.named},
-                    "memory_bytes": limits.memory_bytes,
-                }
-            )
+            head = await query.head
         except BaseException:
-            await close()
+            self._give_up(mine, query)
             raise
         milliseconds = {"queue": (began - asked) * 1000, "evaluate": head["evaluate"]}
-        whole = mine.whole()
+        whole = body.whole()
         if whole is not None:
-            await close()
-            return Answer(accept, _once(whole), whole, milliseconds)
-        closed = False
+            return Answer(accept, _once(whole), whole, milliseconds=milliseconds)
 
-        async def close_once() -> None:
-            nonlocal closed
-            if not closed:
-                closed = True
-                await close()
+        async def close() -> None:
+            if not body.ended and query.problem is None:
+                self._figures.answers["gone"] += 1
+            self._give_up(mine, query)
 
-        return Answer(accept, mine.chunks(), None, milliseconds, close_once)
+        return Answer(accept, body.take(), None, body.completed(), milliseconds, close)
 
     # ------------------------------------------------------------------------------------ the pool
 
@@ -331,9 +364,18 @@ class MemoryEngine:
                 "ask again in a few seconds",
                 5,
             )
+        mine = await self._turn(limits)
+        while mine.dead:  # it died between its promise and now
+            mine = await self._turn(limits, first=True)
+        return mine
+
+    async def _turn(self, limits: Limits, *, first: bool = False) -> _Worker:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[_Worker] = loop.create_future()
-        self._waiting.append(turn)
+        if first:
+            self._waiting.appendleft(turn)
+        else:
+            self._waiting.append(turn)
         patience = loop.call_later(limits.seconds, _lose_patience, turn, limits.seconds)
         try:
             return await turn
@@ -346,15 +388,36 @@ class MemoryEngine:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(turn)
 
-    def _release(self, mine: _Worker, limits: Limits) -> None:
-        """Take a worker back: to the next query if its answer is complete, else it is killed."""
-        if mine.dead:
+    def _finished(self, mine: _Worker, query: _Query, grown: int) -> None:
+        """A worker has given all of an answer, which a client may still be reading: on to the next query."""
+        self._settle(query)
+        if grown > query.limits.memory_bytes // _RECYCLE_SHARE:
+            self._replace(mine, "grown")
+        elif mine.asked >= self._worker_queries:
+            self._replace(mine, "recycled")
+        else:
+            self._hand_on(mine)
+
+    def _give_up(self, mine: _Worker, query: _Query) -> None:
+        """Nobody wants this answer any more: free what still works on it."""
+        query.body.close()
+        if mine.query is query:
+            self._settle(query)
+            self._replace(mine, "gone")
+
+    def _settle(self, query: _Query) -> None:
+        """A query is over, for better or worse."""
+        if query.settled:
             return
-        if not mine.ended or mine.grown > limits.memory_bytes // _RECYCLE_SHARE:
-            self._replace(mine)
-            return
-        mine.busy = False
-        self._hand_on(mine)
+        query.settled = True
+        if query.deadline is not None:
+            query.deadline.cancel()
+        # What failed before its head is counted where it is raised.
+        if query.head.done() and not query.head.cancelled() and query.head.exception() is None:
+            if query.problem is not None:
+                self._figures.answers[query.problem.slug] += 1
+            elif query.body.ended:
+                self._figures.answers["complete"] += 1
 
     def _hand_on(self, mine: _Worker) -> None:
         while self._waiting:
@@ -364,20 +427,23 @@ class MemoryEngine:
                 return
         self._idle.append(mine)
 
-    def _late(self, mine: _Worker, limits: Limits) -> None:
-        mine.fail(
+    def _late(self, mine: _Worker, query: _Query) -> None:
+        if mine.query is not query:
+            return
+        query.fail(
             QueryTimeout(
-                f"The query ran longer than {limits.seconds:g} seconds, which is the limit. {_DOWNLOAD}"
+                f"The query ran longer than {query.limits.seconds:g} seconds, which is the limit. {_DOWNLOAD}"
             )
         )
-        if not mine.ended:
-            log.warning("query stopped at its deadline", extra={"query": mine.query_hash, "worker": mine.pid})
-            self._replace(mine)
+        log.warning("query stopped at its deadline", extra={"query": query.hash, "worker": mine.pid})
+        self._settle(query)
+        self._replace(mine, "deadline")
 
-    def _replace(self, mine: _Worker) -> None:
+    def _replace(self, mine: _Worker, why: str) -> None:
         """Have a worker killed and another one forked."""
         if mine.dead:
             return
+        self._figures.replaced[why] += 1
         mine.close()
         self._tell({"kill": mine.id})
         self._forget(mine)
@@ -412,23 +478,31 @@ class MemoryEngine:
             said = {"status": None, "words": ""}
         finally:
             self._exits.pop(mine.id, None)
-        log.warning(
-            "worker died",
-            extra={
-                "worker": mine.pid,
-                "status": said["status"],
-                "query": mine.query_hash if mine.busy else None,
-                "words": said["words"][:200],
-            },
-        )
-        mine.fail(_cause(said["status"], said["words"]))
+        query = mine.query
+        if said.get("keeper"):
+            self._figures.replaced["keeper"] += 1
+            cause: QueryError = _KeeperGone(_NO_KEEPER)
+        else:
+            self._figures.replaced["crashed"] += 1
+            cause = _cause(said["status"], said["words"])
+        if query is None:
+            log.warning(
+                "idle worker died",
+                extra={"worker": mine.pid, "status": said["status"], "words": said["words"][:200]},
+            )
+            return
+        if not said.get("keeper"):
+            words = said["words"].strip()[:200] or cause.slug
+            self._crashes.record(query.text, said["status"], words, self._snapshot.name)
+        query.fail(cause)
+        self._settle(query)
 
     def _spawn(self) -> None:
         """Ask the keeper for one more worker; it joins the pool when it says it is ready."""
         if self._stopping or self._control is None:
             return
         self._next_id += 1
-        mine = _Worker(self._next_id, self._lost)
+        mine = _Worker(self._next_id, self._finished, self._lost)
         self._workers[mine.id] = mine
         self._start(self._connect(mine))
 
@@ -443,11 +517,15 @@ class MemoryEngine:
             self._locks = mine.locks
             self._hand_on(mine)
 
-    def _drop_workers(self, problem: QueryError) -> None:
+    def _drop_workers(self, problem: QueryError, why: str | None = None) -> None:
         for each in list(self._workers.values()):
-            each.fail(problem)
             each.close()
             self._forget(each)
+            if why is not None:
+                self._figures.replaced[why] += 1
+            if each.query is not None:
+                each.query.fail(problem)
+                self._settle(each.query)
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -518,10 +596,7 @@ class MemoryEngine:
         *lines, self._incoming = (self._incoming + received).split(b"\n")
         for line in lines:
             message = json.loads(line)
-            if "forked" in message:
-                if message["forked"] in self._workers:
-                    self._workers[message["forked"]].pid = message["pid"]
-            elif "exited" in message:
+            if "exited" in message:
                 exit = self._exits.setdefault(message["exited"], asyncio.get_running_loop().create_future())
                 if not exit.done():
                     exit.set_result(message)
@@ -546,7 +621,11 @@ class MemoryEngine:
             return
         if not self._stopping:
             log.error("keeper died; starting another one")
-            self._drop_workers(QueryFailed("The process that holds the graph ended; ask again in a moment"))
+            # Workers that were seen to die before it: now it is known of what.
+            for exit in self._exits.values():
+                if not exit.done():
+                    exit.set_result({"status": None, "words": "", "keeper": True})
+            self._drop_workers(_KeeperGone(_NO_KEEPER), "keeper")
             self._start(self._restart())
 
     async def _restart(self) -> None:

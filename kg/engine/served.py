@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any
 
 from kg.engine import Engine, Figures
+from kg.engine.body import Spool
+from kg.engine.crashes import Crashes
 from kg.engine.memory import MemoryEngine
 from kg.errors import ParameterError, ServerBusy, SnapshotError, StromaError, VersionGone
 from kg.settings import Settings
@@ -57,7 +59,7 @@ class Served:
     """The engines of one server. Used as `async with served:`; a request does `with served.now as engine:`.
 
     `find` gives the snapshot that should be current, for `reload`; without it there is nothing to reload.
-    `figures` count for all engines together.
+    `figures` count for all engines together, as `spool` is the room for all of them.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Served:
         self._settings = settings
         self._find = find
         self.figures = Figures()
+        self.spool = Spool(settings.spool_bytes)
+        self._crashes = Crashes(settings.var / "crashes.jsonl")
         self._held: dict[str, Held] = {}  # by the snapshot's name; the current one is among them
         self._current = self._hold(snapshot, settings.workers)
         self._failed = ""  # the snapshot that did not load; it is not tried again unasked
@@ -217,7 +221,16 @@ class Served:
     # ------------------------------------------------------------------------------- starting, ending
 
     def _hold(self, snapshot: Snapshot, workers: int) -> Held:
-        engine = MemoryEngine(snapshot, workers=workers, queue=self._settings.queue, figures=self.figures)
+        engine = MemoryEngine(
+            snapshot,
+            workers=workers,
+            queue=self._settings.queue,
+            worker_queries=self._settings.worker_queries,
+            keep_bytes=self._settings.cache_answer_bytes,
+            spool=self.spool,
+            crashes=self._crashes,
+            figures=self.figures,
+        )
         before = self._held.get(snapshot.name)
         held = self._held[snapshot.name] = Held(engine, workers, self._unused)
         if before is not None and not before.users:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import socket
 import struct
@@ -73,7 +74,7 @@ def run(store: Store, channel: socket.socket) -> None:
 def _serve(store: Store, channel: socket.socket, locks: dict[str, str]) -> None:
     base = sandbox.private_memory()
     locks["memory"] = "RLIMIT_DATA" if base is not None else "none (the system does not tell)"
-    _send(channel, READY, locks)
+    _send(channel, READY, {"pid": os.getpid(), "locks": locks})
     allowed = 0
     while True:
         request = _receive(channel)
