@@ -100,6 +100,7 @@ _BEYOND_TYPES = (
     OWL.ReflexiveProperty,
     OWL.IrreflexiveProperty,
 )
+PROPERTY_AXIOMS = frozenset({RDFS.subPropertyOf, OWL.equivalentProperty, OWL.propertyChainAxiom, RDFS.domain})
 VOCABULARY = frozenset(
     {
         *_HEADS,

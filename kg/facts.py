@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 
-from kg.axioms import VOCABULARY
+from kg.axioms import PROPERTY_AXIOMS, VOCABULARY
 from kg.ontology import Ontology
 from kg.rules import Wanted
 from kg.snapshot import line_of, sorted_unique
@@ -54,6 +54,7 @@ def term(name: bytes) -> NamedNode:
 TYPE = token(RDF.type)
 _BUILT_IN = tuple(token(space(""))[:-1] for space in (OWL, RDF, RDFS))
 _VOCABULARY = frozenset(map(token, VOCABULARY))
+_PROPERTY_AXIOMS = frozenset(map(token, PROPERTY_AXIOMS))
 _CLAIM_WORDS = frozenset(map(token, CLAIM_WORDS))
 _ASSERTS, _SUBJECT = token(STROMA.asserts), token(STROMA.propositionSubject)
 _UNTYPED = 0  # the profile without types
@@ -114,7 +115,8 @@ class Stated:
                     else:
                         facts.write(b"%s %s %s\n" % (s, p, o))
                 elif p in _VOCABULARY:
-                    if not definition:
+                    # What a relation means is for the modules to say: an axiom about one acts on all data.
+                    if not definition and p not in _PROPERTY_AXIOMS:
                         self.axioms += parse(line, RdfFormat.N_QUADS)
                     if between_names:
                         self._class_edges.add((s, p, o))

@@ -50,7 +50,10 @@ _TEXTBOOK = (
     OBO("RO_0002305"),  # causally upstream of, negative effect
     OBO("RO_0002411"),  # causally upstream of
 )
+# What upper ontologies hold, and what other public ones mark as upper level in their own files.
 _UPPER = tuple(token(name)[:-1] for name in (OBO("BFO_"), OBO("COB_")))
+_IN_SUBSET = NamedNode("http://www.geneontology.org/formats/oboInOwl#inSubset")
+_UPPER_LEVEL = OBO("uberon/core#upper_level")
 _OURS = token(STROMA(""))[:-1]
 
 
@@ -109,7 +112,7 @@ def infer(
         found = _Found(file)
         classes = _Classes(hierarchy)
         model = Model(hierarchy, hierarchy.above)
-        _about_classes(model, classes, stated, found)
+        _about_classes(model, classes, stated, found, _worth_naming(ontology, classes, hierarchy))
         _about_individuals(model, classes, stated, found, folder, at_once)
         clock.lap("realise")
         if constructs:
@@ -308,11 +311,13 @@ def _refuse_cycles(ontology: Ontology, hierarchy: Hierarchy) -> None:
     )
 
 
-def _about_classes(model: Model, classes: _Classes, stated: Stated, found: _Found) -> None:
-    """What is above each class, and what relates it to others."""
+def _about_classes(
+    model: Model, classes: _Classes, stated: Stated, found: _Found, worth_naming: set[int]
+) -> None:
+    """What is above each class, and what relates it to others that are worth naming."""
     hierarchy, named = model.hierarchy, classes.named
     already = stated.edges_of(classes.number)
-    relations, worth_naming = _class_relations(stated, hierarchy), _worth_naming(classes, hierarchy)
+    relations = _class_relations(stated, hierarchy)
     for n, lower in named.items():
         for m in hierarchy.above[n]:
             if m != n and m in named and (lower, _SUBCLASS, named[m]) not in already:
@@ -337,14 +342,20 @@ def _class_relations(stated: Stated, hierarchy: Hierarchy) -> set[bytes]:
     return found
 
 
-def _worth_naming(classes: _Classes, hierarchy: Hierarchy) -> set[int]:
-    """The classes worth naming as the other end of a relation: "promotes some biological process" is true and
-    says nothing, so upper ontologies and the roots public ontologies hang below them are left out."""
+def _worth_naming(ontology: Ontology, classes: _Classes, hierarchy: Hierarchy) -> set[int]:
+    """The classes worth naming as the other end of a relation: "has part some material anatomical entity" is
+    true and says nothing, so the upper level is left out: upper ontologies, what a public ontology marks as
+    upper level, and the roots that public ontologies hang below these."""
     upper = {n for n, name in classes.named.items() if name.startswith(_UPPER)}
+    marked = {
+        classes.number[token(q.subject)]
+        for q in ontology.quads
+        if q.predicate == _IN_SUBSET and q.object == _UPPER_LEVEL and isinstance(q.subject, NamedNode)
+    }
     return {
         n
         for n, name in classes.named.items()
-        if n not in upper
+        if n not in upper | marked
         and (
             name.startswith(_OURS)
             or any(m in classes.named and m not in upper and m != n for m in hierarchy.above[n])

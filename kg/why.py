@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode, Quad, QuerySolutions, Store
 
-from kg.axioms import VOCABULARY, Axioms, Expression, Some, read_each
+from kg.axioms import PROPERTY_AXIOMS, VOCABULARY, Axioms, Expression, Some, read_each
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Axiom, Explanation, Reason, Source, Statement, Step, proposition
 from kg.proofs import Any_, Edge, Fact, Is, Node, Proof, justify
-from kg.provenance import INFERRED, METADATA, Provenance, is_inferred, text_of, written
+from kg.provenance import INFERRED, METADATA, ONTOLOGY, Provenance, is_inferred, text_of, written
 from kg.terms import OWL, RDF, RDFS, compress, expand
 
 _KINDS = (OWL.Class, OWL.ObjectProperty, OWL.TransitiveProperty, OWL.AllDisjointClasses)
@@ -110,7 +110,7 @@ class _Graph:
             quad
             for word in sorted(VOCABULARY, key=str)
             for quad in self.store.quads_for_pattern(None, word, None, None)
-            if not is_inferred(quad)
+            if not is_inferred(quad) and (word not in PROPERTY_AXIOMS or quad.graph_name == ONTOLOGY)
         ]
         for kind in _KINDS:
             quads += self.store.quads_for_pattern(None, RDF.type, kind, None)

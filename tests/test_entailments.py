@@ -58,7 +58,7 @@ class Row:
     @property
     def between_classes(self) -> bool:
         return self.relation == "subClassOf" or self.subject.startswith(
-            ("CHEBI:", "PR:", "UBERON:", "stroma:")
+            ("CHEBI:", "CL:", "PR:", "UBERON:", "stroma:")
         )
 
     @property

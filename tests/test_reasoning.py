@@ -130,9 +130,9 @@ def test_an_accepted_claim_becomes_an_axiom_annotated_with_every_claim_that_make
     derived = claims_derived(ontology, abox)
     claims = {(q.subject, q.object) for q in derived if q.predicate == STROMA.derivedFromClaim}
 
-    # four accepted propositions: ifng (twice), ros, steroid, dhz; a hedged and a denied one derive nothing
-    assert len({axiom for axiom, _ in claims}) == 4
-    assert {expand(f"claim:{c}") for c in "abcdg"} == {claim for _, claim in claims}
+    # five accepted propositions: ifng (twice), ros, steroid, dhz, able; hedged and denied ones derive nothing
+    assert len({axiom for axiom, _ in claims}) == 5
+    assert {expand(f"claim:{c}") for c in "abcdgh"} == {claim for _, claim in claims}
     assert {CLAIMS_DERIVED} == {q.graph_name for q in derived}
 
 
