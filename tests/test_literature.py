@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyoxigraph import Literal, NamedNode, Quad, QuerySolutions, Store
+from pyoxigraph import Literal, NamedNode, Quad, QuerySolutions, RdfFormat, Store
 
 from kg.errors import SourceError
+from kg.snapshot import Snapshot, read_lines
 from kg.terms import RDF, STROMA, expand, mint
 from loaders import catalog, tables
 from loaders.literature.loader import verify
@@ -320,7 +321,7 @@ def test_a_claim_that_holds_of_some_says_so_in_a_note() -> None:
     assert [claim for claim in some.split() if not notes[claim]] == []
 
 
-def test_documents_that_agree_meet_in_one_proposition_or_one_key(store: Store) -> None:
+def test_documents_that_agree_meet_in_one_proposition(store: Store) -> None:
     claims = ask(
         store,
         """SELECT DISTINCT ?id WHERE {
@@ -330,16 +331,134 @@ def test_documents_that_agree_meet_in_one_proposition_or_one_key(store: Store) -
                stroma:propositionObject stroma:MSCImmunomodulation } ORDER BY ?id""",
     )
     assert claims == [("A170",), ("C046",), ("C048",)]
-    keys = ask(
+
+
+# The same fact in two places, in other words or with another scope printed: one proposition, two claims.
+AGREEING = [
+    ("A011", "C001", "an autoimmune disease; a chronic one"),
+    ("A126", "A180", "twelve published articles, in lines 37 and 55"),
+    ("A170", "C048", "interferon gamma enhances immunomodulation"),
+    ("B054", "B070", "double-blind, in lines 10 and 11"),
+    ("B130", "C054", "110 randomised"),
+    ("B132", "C057", "97 completed"),
+    ("B132", "B392", "97 completed, in lines 22 and 68"),
+    ("B149", "C065", "mean follow-up of six years"),
+    ("B150", "C016", "follow-up from five to seven years"),
+    ("B211", "C067", "223 adverse events, in follow-up; in five years of it"),
+    ("B213", "C070", "35.86 adverse events in 100 patient-years"),
+    ("B221", "C077", "falls of lymphocytes did not affect later treatment"),
+    ("B227", "C085", "7.3 % had a serious event"),
+    ("B229", "C087", "2.31 serious events in 100 patient-years"),
+    ("B249", "C101", "50.7 % reached ACR20, in the core trial; after one year"),
+    ("B255", "C095", "the combination is favoured for ACR20 at year five"),
+    ("B256", "C102", "89.3 % reached ACR20 at year five"),
+    ("B257", "C111", "42.9 %: low disease activity by DAS28; by no named score"),
+    ("B267", "C118", "the remission rates differ significantly"),
+    ("B268", "C119", "1.4 % in DAS28 remission; in clinical remission"),
+    ("B280", "C137", "fewer on biologics in both groups"),
+    ("B380", "C141", "one patient in drug-free remission at year five"),
+    ("B387", "C090", "no graft-versus-host disease, at any time; in the whole extension"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "what"), AGREEING, ids=lambda text: text[:4])
+def test_a_fact_of_two_places_is_one_proposition_with_two_claims(
+    store: Store, one: str, other: str, what: str
+) -> None:
+    shared = ask(
         store,
-        """SELECT DISTINCT ?document ?key WHERE {
+        f"""SELECT DISTINCT ?proposition WHERE {{
+            ?one dcterms:identifier "{one}" ; stroma:asserts ?proposition .
+            ?other dcterms:identifier "{other}" ; stroma:asserts ?proposition }}""",
+    )
+    assert shared, what
+
+
+def test_the_registry_number_of_a_trial_joins_documents_and_publications(embedded: Snapshot) -> None:
+    graph = Store()
+    graph.bulk_load(b"".join(read_lines(embedded)), format=RdfFormat.N_QUADS)
+    found = ask(
+        graph,
+        """SELECT DISTINCT ?level WHERE {
+            ?p stroma:propositionSubject <https://w3id.org/stroma/trial/ChiCTR-INR-17012462> ;
+               stroma:propositionPredicate stroma:hasPhase ;
+               stroma:propositionObject stroma:Phase1Phase2 .
+            ?claim stroma:asserts ?p ; stroma:statementLevel ?level } ORDER BY ?level""",
+    )
+    assert found == [(STROMA.LevelCurated.value,), (STROMA.LevelStated.value,)]
+
+
+def test_what_several_places_report_of_one_scope_is_one_observation() -> None:
+    values: dict[str, set[tuple[str, str]]] = {}
+    for row in table("statements"):
+        values.setdefault(row["subject"], set()).add((row["predicate"], row["object"]))
+    scope = ("kind", "group", "measure", "months", "label", "set", "unit", "study", "note")
+    seen: dict[object, str] = {}
+    for row in table("observations"):
+        key = (*(row[name] for name in scope), frozenset(values["observation:" + row["id"]]))
+        assert seen.setdefault(key, row["id"]) == row["id"]
+
+
+def test_two_documents_that_report_a_number_are_both_its_source(store: Store) -> None:
+    found = ask(
+        store,
+        """SELECT ?o ?document WHERE {
             ?o stroma:forMeasure stroma:MeasureACR20 ; stroma:aboutArm group:yang2025-msc ;
-               stroma:timepointMonths 60.0 ; stroma:observationKey ?key ;
-               prov:wasDerivedFrom/dcterms:identifier ?document }
+               stroma:timepointMonths 60.0 ; prov:wasDerivedFrom/dcterms:identifier ?document }
            ORDER BY ?document""",
     )
-    assert [document for document, _ in keys] == ["001", "002"]
-    assert len({key for _, key in keys}) == 1
+    assert [document for _, document in found] == ["001", "002"]
+    assert len({observation for observation, _ in found}) == 1
+
+
+def test_each_cell_of_the_tables_is_typed_as_it_is_printed(store: Store, shared: Path) -> None:
+    """Document 001, lines 25 to 38 and 61 to 64, cell by cell: n, percent, mean, SD, p and group size."""
+    lines = next((shared / "seeds").glob("001_*")).read_text(encoding="utf-8").split("\n")
+    printed = []
+    for number in (*range(25, 34), *range(35, 39), *range(61, 65)):
+        cells = [cell.strip() for cell in lines[number - 1].strip().strip("|").split("|")][1:]
+        groups = ("yang2025-msc", "yang2025-msc-ifng", "both")
+        for at, cell in enumerate(cells[: 2 if number < 40 else 12]):
+            group, months = groups[at % 3], (0, 12, 36, 60)[at // 3]
+            printed.append((number, group, str(months), _numbers_of_cell(number, group, cell)))
+    assert len(printed) == 13 * 2 + 4 * 12
+    for number, group, months, values in printed:
+        about = (
+            "stroma:comparesGroup group:yang2025-msc , group:yang2025-msc-ifng"
+            if group == "both"
+            else f"stroma:aboutArm group:{group}"
+        )
+        found = ask(
+            store,
+            f"""SELECT DISTINCT ?predicate ?value WHERE {{
+                ?o {about} ; stroma:timepointMonths {months}.0 ; ?predicate ?value .
+                ?claim stroma:hasEvidence ?o ; stroma:statedAt ?span ; stroma:asserts [
+                    stroma:propositionSubject ?o ; stroma:propositionPredicate ?predicate ;
+                    stroma:propositionObject ?value ] .
+                ?span stroma:lineNumber {number} ; stroma:inDocument/dcterms:identifier "001" }}""",
+        )
+        said = {(predicate.removeprefix(STROMA("").value), value) for predicate, value in found}
+        assert plain(said) == plain(values), f"line {number}, {group}, month {months}"
+
+
+def plain(values: set[tuple[str, str]]) -> set[tuple[str, str | Decimal]]:
+    """Numbers as numbers: a store writes 5.70 as 5.7."""
+    return {(name, Decimal(text) if text[0].isdigit() else text) for name, text in values}
+
+
+def _numbers_of_cell(line: int, group: str, cell: str) -> set[tuple[str, str]]:
+    if group == "both":
+        sign, value = (cell[0], cell[1:]) if cell[0] in "<>" else ("=", cell)
+        return {("pOperator", sign), ("pValue", value)}
+    if "±" in cell:
+        mean, sd = (part.strip() for part in cell.split("±"))
+        return {("meanValue", mean), ("sdValue", sd)}
+    if 32 <= line <= 33:
+        return {("percentage", cell)}
+    found = re.fullmatch(r"(\d+)\s*(?:\(([\d.]+)\))?", cell)
+    assert found, cell
+    share = {("percentage", found[2])} if found[2] else set()
+    return {("numberAffected", found[1])} | share
 
 
 def test_two_tables_that_disagree_keep_both_values_under_one_key(store: Store) -> None:

@@ -8,14 +8,15 @@ The tables (tab-separated, sorted, one thing a row; they are the source of truth
     documents.tsv     the documents, with the SHA-256 that fixes what offsets mean
     entities.tsv      the trials, groups, regimens, products ... that the documents talk about
     relations.tsv     edges no single span states: definitions, or a curator's inference with its basis
-    observations.tsv  one node a reported number (or table cell): of which group, for which measure, when
+    observations.tsv  one node a reported number (or table cell): of which group, for which measure, when;
+                      `document` and `line` list the places that report it, blanks between them
     claims.tsv        every statement, with the span it stands at
     statements.tsv    what a claim asserts: one typed edge a row
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -156,17 +157,12 @@ def _check(records: Mapping[str, Sequence[Record]]) -> None:
         _check_observation(record.within("observations"), known)
     for record in records["relations"]:
         _check_edge(record.within("relations"), known)
-    asserted, observed = _check_statements(records["statements"], known)
+    claims_of = _check_statements(records["statements"], known)
+    asserted = {claim for claims in claims_of.values() for claim in claims}
     for identifier, record in known.claims.items():
         _check_claim(record.within("claims"), identifier in asserted, known)
     for identifier, record in known.observations.items():
-        if f"observation:{identifier}" not in observed:
-            raise record.within("observations").bad(
-                "id",
-                identifier,
-                "no statement gives the observation a value",
-                "Add one, or drop the observation",
-            )
+        _check_places(record.within("observations"), claims_of.get(f"observation:{identifier}", ()), known)
 
 
 def _unique(records: Sequence[Record]) -> dict[str, Record]:
@@ -187,7 +183,11 @@ def _check_observation(row: Record, known: _Known) -> None:
     kind = row.require("kind")
     if kind not in _KINDS:
         raise UnknownValue("is not a kind of observation", value=kind, **row.place("kind"))
-    known.document(row, "document", row.require("document"))
+    places = row.require("document").split(" ")
+    for document in places:
+        known.document(row, "document", document)
+    if len(places) != len(row.require("line").split(" ")):
+        raise row.bad("line", row.require("line"), "needs one line for each document, in the same order")
     groups = row.require("group").split(" ")
     for group in groups:
         if group not in known.entities:
@@ -202,6 +202,24 @@ def _check_observation(row: Record, known: _Known) -> None:
             known.require(row, field, curie)
 
 
+def _check_places(row: Record, claims: Collection[str], known: _Known) -> None:
+    """Stop unless the observation has a value, and each place that is to report it has a claim that does."""
+    if not claims:
+        raise row.bad(
+            "id", row.require("id"), "no statement gives the observation a value",
+            "Add one, or drop the observation",
+        )  # fmt: skip
+    rows = [known.claims[claim].within("claims") for claim in claims]
+    spoken = {(claim.require("document"), claim.require("line")) for claim in rows}
+    for document, line in zip(*(row.require(f).split(" ") for f in ("document", "line")), strict=True):
+        if (document, line) not in spoken:
+            raise row.bad(
+                "line", row.require("line"),
+                f"no claim at line {line} of document {document} gives the observation a value",
+                "Mend the place, or the subject of the statement",
+            )  # fmt: skip
+
+
 def _check_edge(row: Record, known: _Known) -> None:
     known.require(row, "subject", row.require("subject"))
     known.require(row, "predicate", row.require("predicate"))
@@ -209,12 +227,11 @@ def _check_edge(row: Record, known: _Known) -> None:
         known.require(row, "object", row.require("object"))
 
 
-def _check_statements(statements: Sequence[Record], known: _Known) -> tuple[set[str], set[str]]:
-    """Check every statement; returns the claims that assert something and the subjects spoken of."""
+def _check_statements(statements: Sequence[Record], known: _Known) -> Mapping[str, set[str]]:
+    """Check every statement; returns of each subject the claims that say something of it."""
     sizes: dict[str, tuple[int, Record]] = {}
     affected: dict[str, list[tuple[int, Record]]] = {}
-    asserted: set[str] = set()
-    subjects: set[str] = set()
+    claims_of: dict[str, set[str]] = {}
     for record in statements:
         row = record.within("statements")
         claim = row.require("claim")
@@ -222,10 +239,9 @@ def _check_statements(statements: Sequence[Record], known: _Known) -> tuple[set[
             raise row.bad(
                 "claim", claim, "no claim has this id", "Add it to claims.tsv, or drop the statement"
             )
-        asserted.add(claim)
         _check_edge(row, known)
         subject, predicate, value = row.require("subject"), row.require("predicate"), _value(row)
-        subjects.add(subject)
+        claims_of.setdefault(subject, set()).add(claim)
         if not isinstance(value, Literal):
             continue
         if predicate == "stroma:percentage" and not 0 <= Decimal(value.value) <= 100:
@@ -241,7 +257,7 @@ def _check_statements(statements: Sequence[Record], known: _Known) -> tuple[set[
                     "object", number, f"n is over N: {sizes[subject][0]} were observed",
                     "Check both numbers in the document",
                 )  # fmt: skip
-    return asserted, subjects
+    return claims_of
 
 
 def _check_claim(row: Record, asserts_something: bool, known: _Known) -> None:
@@ -384,8 +400,8 @@ def _observation(row: Record, graph: Graph) -> Iterator[Quad]:
         yield graph.quad(observation, STROMA.producedByStudy, _iri(row, "study", study))
     if note := row.text("note"):
         yield graph.quad(observation, STROMA.curatorNote, emit.lang(note, "en"))
-    document = mint("document", row.require("document"))
-    yield graph.quad(observation, PROV.wasDerivedFrom, document)
+    for document in sorted(set(row.require("document").split(" "))):
+        yield graph.quad(observation, PROV.wasDerivedFrom, mint("document", document))
     yield graph.quad(observation, STROMA.statementLevel, STROMA.LevelStated)
     yield from generation(graph, observation)
     key = digest(" ".join(groups), measure, months or "", analysis_set or "")
