@@ -5,7 +5,7 @@ PORT ?= 8000
 export HOST PORT
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help serve build test check bench lock clean
+.PHONY: help serve build test check bench conformance lock clean
 
 help:
 	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   style, types, and the checks of the ontology and the graph (kg check)"
 	@echo "make build   install and build the graph"
 	@echo "make bench   measure; results in bench/results/"
+	@echo "make conformance   run the W3C's suite (../shared/rdf-tests) and write docs/conformance.md"
 	@echo "make lock    pin the dependencies anew (needs uv)"
 	@echo "make clean   remove .venv and var"
 
@@ -34,6 +35,9 @@ check: .venv/test.stamp
 
 bench: .venv/test.stamp
 	.venv/bin/python -m bench
+
+conformance: .venv/test.stamp
+	.venv/bin/python -m tests.w3c
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from kg.build import build
 from kg.settings import Settings
 from kg.snapshot import Snapshot, write_snapshot
 from kg.terms import ROOT, XSD
+from tests.peers import ours
 
 
 @pytest.fixture(scope="session")
@@ -57,30 +56,9 @@ def serve(tiny: Snapshot) -> Iterator[Serve]:
 
     Every one is stopped at the end of the module, and must end well.
     """
-    running: list[subprocess.Popen[str]] = []
+    with ExitStack() as running:
 
-    def start(snapshot: Snapshot = tiny, **settings: object) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        program = (
-            "import sys; from pathlib import Path; from kg.settings import Settings\n"
-            "from kg.snapshot import open_snapshot; from kg.web.app import run\n"
-            f"settings = Settings(port={port}, **{settings!r})\n"
-            f"snapshot = open_snapshot(Path({str(snapshot.folder)!r}))\n"
-            "run(snapshot, settings, on_ready=lambda: print('ready', flush=True))"
-        )
-        server = subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        running.append(server)
-        assert server.stdout is not None
-        assert server.stdout.readline() == "ready\n"
-        return f"http://127.0.0.1:{port}"
+        def start(snapshot: Snapshot = tiny, **settings: object) -> str:
+            return running.enter_context(ours(snapshot, **settings))
 
-    yield start
-    for server in running:
-        server.terminate()
-    for server in running:
-        with server:
-            assert server.wait(10) == 0
+        yield start

@@ -1,0 +1,155 @@
+"""Servers that tests and benchmarks start: ours, in a process of its own, and Virtuoso.
+
+Hides ports, configuration files, and the wait until a server answers. Every server here is a context manager
+that gives its address, listens on the loopback only, and is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from kg.snapshot import Snapshot
+from kg.terms import ROOT
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def ours(snapshot: Snapshot, **settings: object) -> Iterator[str]:
+    """Our server on a snapshot, with these settings; it has to end well when it is told to."""
+    port = free_port()
+    program = (
+        "from pathlib import Path; from kg.settings import Settings\n"
+        "from kg.snapshot import open_snapshot; from kg.web.app import run\n"
+        f"settings = Settings(port={port}, **{settings!r})\n"
+        f"snapshot = open_snapshot(Path({str(snapshot.folder)!r}))\n"
+        "run(snapshot, settings, on_ready=lambda: print('ready', flush=True))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+        assert server.wait(10) == 0
+
+
+@dataclass(frozen=True)
+class Virtuoso:
+    """A running Virtuoso: where it answers SPARQL, and how to send it a command."""
+
+    sparql: str  # http://127.0.0.1:<port>/sparql
+    port: int  # of the SQL server
+    folder: Path
+
+    def run(self, statements: str) -> str:
+        """Run SQL statements as the administrator; gives what isql prints, raises where one fails."""
+        done = subprocess.run(
+            ["isql-vt", f"127.0.0.1:{self.port}", "dba", "dba", "VERBOSE=OFF", "BANNER=OFF", "ERRORS=STDOUT"],
+            input=statements,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        if done.returncode != 0 or "*** Error" in done.stdout:
+            raise RuntimeError(f"isql: {done.stdout}{done.stderr}")
+        return done.stdout
+
+
+NO_VIRTUOSO = "needs Virtuoso 7 (Debian: apt-get install virtuoso-opensource-7-bin)"
+
+
+def has_virtuoso() -> bool:
+    """Whether Virtuoso is installed; a test that needs it skips with NO_VIRTUOSO where it is not."""
+    return shutil.which("virtuoso-t") is not None and shutil.which("isql-vt") is not None
+
+
+@contextmanager
+def virtuoso(folder: Path, *, buffers: int = 10_000, federates: bool = False) -> Iterator[Virtuoso]:
+    """Virtuoso with an empty database in `folder`, which has to be empty; `buffers` are of 8 KiB each.
+
+    `federates` lets anybody's query call SERVICE. It may load files below `folder`. Raises RuntimeError with
+    its log where it does not start within a minute.
+    """
+    sql, http = free_port(), free_port()
+    (folder / "virtuoso.ini").write_text(
+        f"""[Database]
+DatabaseFile = virtuoso.db
+ErrorLogFile = virtuoso.log
+LockFile = virtuoso.lck
+TransactionFile = virtuoso.trx
+xa_persistent_file = virtuoso.pxa
+
+[TempDatabase]
+DatabaseFile = virtuoso-temp.db
+TransactionFile = virtuoso-temp.trx
+
+[Parameters]
+ServerPort = 127.0.0.1:{sql}
+NumberOfBuffers = {buffers}
+MaxDirtyBuffers = {buffers * 3 // 4}
+DirsAllowed = {folder}
+ServerThreads = 40
+
+[HTTPServer]
+ServerPort = 127.0.0.1:{http}
+ServerThreads = 34
+
+[SPARQL]
+ResultSetMaxRows = 100000000
+""",
+        encoding="utf-8",
+    )
+    log = folder / "virtuoso.out"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            ["virtuoso-t", "+foreground", "+configfile", "virtuoso.ini"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
+    running = Virtuoso(f"http://127.0.0.1:{http}/sparql", sql, folder)
+    try:
+        _wait_for(running.sparql, server, log)
+        if federates:
+            running.run(
+                'grant select on "DB.DBA.SPARQL_SINV_2" to "SPARQL";\n'
+                'grant execute on "DB.DBA.SPARQL_SINV_IMP" to "SPARQL";\n'
+            )
+        yield running
+    finally:
+        # Killed, not shut down: a checkpoint takes seconds, and nobody needs the database.
+        server.kill()
+        server.wait()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            httpx.get(address, params={"query": "ASK {}"}, timeout=5).raise_for_status()
+        except httpx.HTTPError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"no answer from {address}: {log.read_text(errors='replace')[-2000:]}")
