@@ -23,6 +23,7 @@ from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 from kg import census, describe, reasoning, validation
 from kg import ontology as ontologies
 from kg.canned import Catalogue
+from kg.dump import write_dump
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.ontology import Ontology
 from kg.parts import Part, SourceInfo
@@ -142,6 +143,8 @@ def build(
             )
         with report.step("index", progress):
             write_index(snapshot)
+        with report.step("dump", progress):
+            write_dump(snapshot)
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot

@@ -1,0 +1,196 @@
+"""The files of a snapshot for download: all of it, and each graph, with their checksums.
+
+    snapshots/2026-11-22-0a1b2c3d4e5f/dump/
+        index.json          for each file its name, media type, bytes, SHA-256
+        stroma.trig.gz      all graphs as TriG
+        graph/<name>.nt.gz, graph/<name>.ttl.gz
+
+Hides where they stand (`stroma.nq.gz` is the snapshot's own file) and how they are made: once, in flat memory
+and in one step, so that a folder is complete or not there. Names come from the snapshot's graphs; a file that
+is asked for is looked up in the index, and what was asked never becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import dropwhile
+from pathlib import Path
+from typing import IO, cast
+
+from pyoxigraph import RdfFormat, parse, serialize
+
+from kg.snapshot import Snapshot, draft, read_lines
+from kg.terms import BASE, digest, prefixes
+
+FOLDER = "dump"
+FORMAT = 1  # of the folder
+_INDEX = "index.json"
+_QUADS = "stroma.nq.gz"
+_OPEN = 200  # graphs written at once: open files
+
+
+@dataclass(frozen=True)
+class DumpFile:
+    """One file: its name below the dump, what is in it, and how to check it.
+
+    `content_sha256` is that of the sorted lines before compression: it does not depend on the compressor,
+    and is there for N-Quads (where it is the snapshot's hash) and N-Triples.
+    """
+
+    name: str
+    media_type: str  # of what is compressed
+    graph: str | None  # None: all graphs
+    quads: int
+    bytes: int
+    sha256: str
+    content_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Dump:
+    """The files of a snapshot, by name."""
+
+    snapshot: Snapshot
+    files: Mapping[str, DumpFile]
+
+    def path(self, name: str) -> Path:
+        """Where a file stands; KeyError for a name that is not among `files`."""
+        file = self.files[name]
+        return self.snapshot.data if file.name == _QUADS else self.snapshot.folder / FOLDER / file.name
+
+    @property
+    def checksums(self) -> str:
+        """The lines that `sha256sum --check` reads."""
+        return "".join(f"{file.sha256}  {file.name}\n" for file in self.files.values())
+
+
+def write_dump(snapshot: Snapshot) -> Dump:
+    """Make the files of a snapshot, in one step, unless they are there; returns them."""
+    target = snapshot.folder / FOLDER
+    if _index_of(target) is None:
+        with draft(snapshot.folder.parent.parent) as work:
+            folder = work / FOLDER
+            folder.mkdir()
+            index = {"format": FORMAT, "files": [asdict(file) for file in _write_graphs(snapshot, folder)]}
+            (folder / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+            shutil.rmtree(target, ignore_errors=True)  # of an older format
+            folder.rename(target)
+    return dump_of(snapshot)
+
+
+def dump_of(snapshot: Snapshot) -> Dump:
+    """The files of a snapshot that there are: all, or only N-Quads where `write_dump` did not run."""
+    told = snapshot.manifest["files"][snapshot.data.name]
+    quads = DumpFile(
+        _QUADS, "application/n-quads", None, snapshot.quads, told["bytes"], told["sha256"], snapshot.hash
+    )
+    return Dump(snapshot, {_QUADS: quads, **(_index_of(snapshot.folder / FOLDER) or {})})
+
+
+def _index_of(folder: Path) -> dict[str, DumpFile] | None:
+    """What stands in a folder of files; None where it is not there or of another format."""
+    try:
+        return _read_index(folder / _INDEX, (folder / _INDEX).stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _read_index(file: Path, changed: int) -> dict[str, DumpFile] | None:
+    index = json.loads(file.read_text(encoding="utf-8"))
+    if index["format"] != FORMAT:
+        return None
+    return {entry["name"]: DumpFile(**entry) for entry in index["files"]}
+
+
+def _write_graphs(snapshot: Snapshot, folder: Path) -> Iterator[DumpFile]:
+    """Each graph's files, and TriG, which needs the graphs one after the other."""
+    digests = _divide(snapshot, folder)
+    found: list[DumpFile] = []
+    with _packed(folder / "stroma.trig.gz") as trig:
+        trig.writelines(f"@prefix {name}: <{iri}> .\n".encode() for name, iri in prefixes().items())
+        for graph, name in _names(snapshot).items():
+            lines, turtle = folder / f"{name}.nt", folder / f"{name}.ttl"
+            serialize(parse(path=lines), turtle, format=RdfFormat.TURTLE, prefixes=dict(prefixes()))
+            with turtle.open("rb") as file:
+                # What Turtle says after its prefixes, TriG says within the braces of a graph.
+                trig.write(f"{_term(graph)} {{\n".encode())
+                trig.writelines(dropwhile(lambda line: line.startswith(b"@prefix "), file))
+                trig.write(b"}\n")
+            _pack(turtle)
+            _pack(lines)
+            number, digest = snapshot.graphs[graph], digests[graph]
+            found += [
+                _described(folder, f"{name}.nt.gz", "application/n-triples", graph, number, digest),
+                _described(folder, f"{name}.ttl.gz", "text/turtle", graph, number),
+            ]
+    yield _described(folder, "stroma.trig.gz", "application/trig", None, snapshot.quads)
+    yield from found
+
+
+def _names(snapshot: Snapshot) -> dict[str, str]:
+    """The file name, without suffix, of each graph: its own where that is plain, else a digest of its IRI."""
+    names = {}
+    for graph in snapshot.graphs:
+        own = graph.removeprefix(f"{BASE}graph/")
+        plain = own != graph and re.fullmatch(r"[\w-]+(?:[./][\w-]+)*", own, re.ASCII)
+        names[graph] = f"graph/{own if plain else digest(graph)}"
+    return names
+
+
+def _divide(snapshot: Snapshot, folder: Path) -> dict[str, str]:
+    """Write each graph's N-Triples, uncompressed; returns the SHA-256 of each."""
+    digests: dict[str, str] = {}
+    names = _names(snapshot)
+    graphs = list(names)
+    for start in range(0, len(graphs), _OPEN):
+        with ExitStack() as stack:
+            files = {}
+            for graph in graphs[start : start + _OPEN]:
+                path = folder / f"{names[graph]}.nt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                end = f" {_term(graph)} .\n".encode()
+                files[end] = (stack.enter_context(path.open("wb")), hashlib.sha256(), graph)
+            for line in read_lines(snapshot):
+                graph_from = line.rindex(b" ", 0, -3)
+                if (found := files.get(line[graph_from:])) is not None:
+                    triple = line[:graph_from] + b" .\n"
+                    found[0].write(triple)
+                    found[1].update(triple)
+            digests |= {graph: sha256.hexdigest() for _, sha256, graph in files.values()}
+    return digests
+
+
+def _term(graph: str) -> str:
+    return graph if graph.startswith("_:") else f"<{graph}>"
+
+
+def _pack(path: Path) -> None:
+    """Replace a file by its compressed form."""
+    with _packed(path.with_name(f"{path.name}.gz")) as packed, path.open("rb") as plain:
+        shutil.copyfileobj(plain, packed)
+    path.unlink()
+
+
+@contextmanager
+def _packed(path: Path) -> Iterator[IO[bytes]]:
+    # No name and no time in the header: the same content gives the same bytes.
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
+        yield cast(IO[bytes], packed)
+
+
+def _described(
+    folder: Path, name: str, media_type: str, graph: str | None, quads: int, content: str | None = None
+) -> DumpFile:
+    path = folder / name
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return DumpFile(name, media_type, graph, quads, path.stat().st_size, sha256, content)
