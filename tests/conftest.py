@@ -13,7 +13,7 @@ from kg.build import build
 from kg.settings import Settings
 from kg.snapshot import Snapshot, write_snapshot
 from kg.terms import ROOT, XSD
-from tests.peers import ours
+from tests.peers import ours, whole_site
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +62,10 @@ def serve(tiny: Snapshot) -> Iterator[Serve]:
             return running.enter_context(ours(snapshot, **settings))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def site(embedded: Snapshot) -> Iterator[str]:
+    """The address of a server with everything that `kg serve` has, on the graph of all embedded data."""
+    with whole_site(embedded) as address:
+        yield address

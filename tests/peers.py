@@ -53,6 +53,30 @@ def ours(snapshot: Snapshot, **settings: object) -> Iterator[str]:
         assert server.wait(10) == 0
 
 
+@contextmanager
+def whole_site(snapshot: Snapshot, **settings: object) -> Iterator[str]:
+    """As `ours`, with everything that `kg serve` has; `var` is the folder that the snapshot is in."""
+    port = free_port()
+    folder = snapshot.folder
+    program = (
+        "from pathlib import Path; from kg import cli; from kg.settings import Settings\n"
+        "from kg.snapshot import open_snapshot\n"
+        f"settings = Settings(port={port}, var=Path({str(folder.parent.parent)!r}), **{settings!r})\n"
+        f"cli._serve(open_snapshot(Path({str(folder)!r})), settings)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as server:
+        try:
+            assert server.stdout is not None
+            assert str(port) in server.stdout.readline()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+        server.communicate(timeout=20)
+        assert server.returncode == 0
+
+
 @dataclass(frozen=True)
 class Virtuoso:
     """A running Virtuoso: where it answers SPARQL, and how to send it a command."""

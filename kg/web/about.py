@@ -1,73 +1,214 @@
-"""What the endpoint says of itself to people: the front page, and `/health`.
+"""What the endpoint says of itself to people: the front page and `/about`.
 
-Hides the markup of these pages. `kg.web.service` has what it says to programs.
+Hides the markup of these pages. `kg.web.service` has what it says to programs, `kg.web.health` how it is.
 """
 
 from __future__ import annotations
 
 import html
-from typing import Any
+import json
+from importlib import metadata
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from kg import describe
+from kg.dump import dump_of
 from kg.engine import Engine
 from kg.settings import Settings
-from kg.terms import compress
+from kg.snapshot import Snapshot
+from kg.terms import compress, mint
+from kg.web import signposts
 from kg.web.asked import engine_of
+from kg.web.documents import address, document
+from kg.web.formats import choose
 from kg.web.pages import page
+from kg.web.responder import joined
 from kg.web.service import limits
+
+_OFFERED = (("text/html", "application/xhtml+xml"), ("application/json",))
 
 
 def router(settings: Settings) -> APIRouter:
-    """`/` and `/health`."""
-    routes = APIRouter()
+    """`/` and `/about`."""
+    routes = APIRouter(tags=["about"])
 
     @routes.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         engine = engine_of(request)
-        content = _home(engine, settings)
-        body = page("MSC therapy for rheumatoid arthritis", content, engine.snapshot.version)
-        return Response(body, media_type="text/html")
+        snapshot = engine.snapshot
+        links = {"Link": signposts.landing(dump_of(snapshot))}
+        found = choose(joined(request, "accept"), (*_OFFERED, ("application/ld+json",)))
+        if found is not None and found[0]:
+            body = _json(_for_catalogues(snapshot, address(request, "")))
+            return document(request, body, "application/ld+json", links)
+        content = _home(engine, address(request, ""))
+        body = page("MSC therapy for rheumatoid arthritis", content, snapshot.version)
+        return document(request, body, "text/html; charset=utf-8", links)
 
-    @routes.get("/health", tags=["about"], summary="Is the service up, and does it answer?")
-    async def health(request: Request) -> Response:
+    @routes.get("/about", summary="Version, licence, citation, limits, and the locks that hold")
+    async def about(request: Request) -> Response:
         engine = engine_of(request)
-        status = engine.status
-        state: dict[str, Any] = {
-            "live": True,
-            "ready": status.ready,
-            "version": engine.snapshot.version,
-            "hash": engine.snapshot.hash,
-            "quads": engine.snapshot.quads,
-            "workers": {"alive": status.workers, "busy": status.busy, "waiting": status.waiting},
-            "locks": dict(status.locks),
-        }
-        return JSONResponse(state, 200 if status.ready else 503, {"Cache-Control": "no-store"})
+        links = {"Link": signposts.landing(dump_of(engine.snapshot))}
+        found = choose(joined(request, "accept"), _OFFERED)
+        if found is not None and found[0]:
+            return document(request, _json(_facts(engine, settings)), "application/json", links)
+        body = page("About", _about(engine, settings), engine.snapshot.version)
+        return document(request, body, "text/html; charset=utf-8", links)
 
     return routes
 
 
-def _home(engine: Engine, settings: Settings) -> str:
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def citation(snapshot: Snapshot) -> str:
+    """How to cite what a snapshot says."""
+    year = snapshot.version[:4]
+    name = mint("snapshot", snapshot.version).value
+    return (
+        f"{describe.PUBLISHER} ({year}). {describe.TITLE['en']}. Snapshot {snapshot.name} [Data set]. {name}"
+    )
+
+
+def _bibtex(snapshot: Snapshot) -> str:
+    return (
+        f"@misc{{stroma-{snapshot.version},\n"
+        f"  author = {{{{{describe.PUBLISHER}}}}},\n"
+        f"  title = {{{{{describe.TITLE['en']}}}}},\n"
+        f"  year = {{{snapshot.version[:4]}}},\n"
+        f"  version = {{{snapshot.name}}},\n"
+        f"  url = {{{mint('snapshot', snapshot.version).value}}}\n}}"
+    )
+
+
+def _facts(engine: Engine, settings: Settings) -> dict[str, object]:
+    """What `/about` says, for programs. No time and no load: those are `/health` and `/metrics`."""
+    snapshot = engine.snapshot
+    return {
+        "title": describe.TITLE,
+        "description": describe.DESCRIPTION,
+        "snapshot": {
+            "name": snapshot.name,
+            "version": snapshot.version,
+            "hash": snapshot.hash,
+            "created": snapshot.created,
+            "quads": snapshot.quads,
+            "graphs": len(snapshot.graphs),
+        },
+        "sources": list(snapshot.manifest["sources"]),
+        "software": {"name": "stroma-kg", "version": metadata.version("stroma-kg")},
+        "licence": {"data": describe.LICENCE, "code": "Apache-2.0"},
+        "citation": citation(snapshot),
+        "limits": [
+            {"setting": each.setting, "bounds": each.bounds, "most": each.most, "unit": each.unit}
+            for each in limits(settings)
+        ],
+        "locks": dict(engine.status.locks),
+    }
+
+
+def _for_catalogues(snapshot: Snapshot, base: str) -> dict[str, object]:
+    """The dataset in schema.org's words, which search engines for datasets and FAIR checkers read."""
+    name = mint("snapshot", snapshot.version).value
+    publisher = {"@type": "Organization", "name": describe.PUBLISHER}
+    return {
+        "@context": "https://schema.org/",
+        "@type": "Dataset",
+        "@id": name,
+        "identifier": [name, snapshot.hash],
+        "name": describe.TITLE["en"],
+        "alternateName": [describe.TITLE["zh-Hans"], describe.TITLE["zh-Hant"]],
+        "description": describe.DESCRIPTION["en"],
+        "url": f"{base}/",
+        "version": snapshot.version,
+        "datePublished": snapshot.version,
+        "dateModified": snapshot.version,
+        "inLanguage": list(describe.TITLE),
+        "keywords": list(describe.KEYWORDS),
+        "license": describe.LICENCE,
+        "isAccessibleForFree": True,
+        "creator": publisher,
+        "publisher": publisher,
+        "distribution": [
+            {
+                "@type": "DataDownload",
+                "name": file.name,
+                "contentUrl": f"{base}/dump/{snapshot.name}/{file.name}",
+                "encodingFormat": [file.media_type, "application/gzip"],
+                "contentSize": f"{file.bytes} B",
+                "sha256": file.sha256,
+            }
+            for file in dump_of(snapshot).files.values()
+            if file.graph is None
+        ],
+        "subjectOf": {
+            "@type": "DataDownload",
+            "contentUrl": f"{base}/.well-known/void",
+            "encodingFormat": "text/turtle",
+        },
+    }
+
+
+def _home(engine: Engine, base: str) -> str:
     snapshot = engine.snapshot
     graphs = "".join(
         f'<tr><td>{html.escape(compress(iri))}</td><td class="number">{quads:,}</td></tr>'
         for iri, quads in sorted(snapshot.graphs.items(), key=lambda graph: (-graph[1], graph[0]))
     )
-    bounds = "".join(f"<tr><td>{limit.bounds}</td><td>{limit.said}</td></tr>" for limit in limits(settings))
-    locks = ", ".join(f"{name}: {lock}" for name, lock in engine.status.locks.items())
+    # A script of data: no browser runs it, and a "<" could only end it.
+    data = json.dumps(_for_catalogues(snapshot, base), ensure_ascii=False).replace("<", "\\u003c")
     return f"""<h1>What is known of mesenchymal stromal cells in rheumatoid arthritis</h1>
-<p class="lead">A knowledge graph of cell therapy for rheumatoid arthritis: mechanisms, the joint's
-microenvironment, trials, doses and routes, outcomes and safety, each statement with where it was said.</p>
+<p class="lead">{html.escape(describe.DESCRIPTION["en"])}</p>
 <div class="facts"><div><b>{snapshot.quads:,}</b>statements</div>
 <div><b>{len(snapshot.graphs)}</b>named graphs</div>
 <div><b>{html.escape(snapshot.version)}</b>snapshot</div></div>
 <p><a href="/queries">Answered questions</a> are the quickest way in. To ask your own,
-use the <a href="/sparql">SPARQL form</a>, or any client at <code>/sparql</code>.</p>
+use the <a href="/sparql">SPARQL form</a>, or any client at <code>/sparql</code>. All of it is there to
+<a href="/dump">download</a>; <a href="/.well-known/void">what is in it</a> is counted by class and property;
+<a href="/about">about</a> it: limits, licence, how to cite.</p>
 <h2>Graphs</h2><div class="wide"><table><thead><tr><th>graph</th><th>statements</th></tr></thead>
 <tbody>{graphs}</tbody></table></div>
-<h2 id="limits">Limits</h2><div class="wide"><table><tbody>{bounds}</tbody></table></div>
-<p class="soft">A query that reaches a limit is told which. Locks on its process: {html.escape(locks)}.</p>
 <h2>From a terminal</h2>
-<pre>curl -H 'Accept: text/csv' --data-urlencode 'query=SELECT * {{ ?s ?p ?o }} LIMIT 5' …/sparql</pre>"""
+<pre>curl -H 'Accept: text/csv' --data-urlencode 'query=SELECT * {{ ?s ?p ?o }} LIMIT 5' …/sparql</pre>
+<script type="application/ld+json">{data}</script>"""
+
+
+def _about(engine: Engine, settings: Settings) -> str:
+    snapshot = engine.snapshot
+    sources = "".join(
+        f"<tr><td>{html.escape(str(each.get('title') or each.get('file', '')))}</td>"
+        f"<td>{html.escape(str(each.get('version', '')))}</td>"
+        f"<td>{html.escape(str(each.get('licence', '')))}</td>"
+        f'<td class="number">{each.get("records", "")}</td></tr>'
+        for each in snapshot.manifest["sources"]
+    )
+    bounds = "".join(f"<tr><td>{limit.bounds}</td><td>{limit.said}</td></tr>" for limit in limits(settings))
+    locks = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(lock)}</td></tr>"
+        for name, lock in engine.status.locks.items()
+    )
+    return f"""<h1>About</h1>
+<p class="lead">{html.escape(describe.DESCRIPTION["en"])}</p>
+<h2 id="version">Version</h2>
+<p>Snapshot <code>{html.escape(snapshot.name)}</code>, built {html.escape(snapshot.created)},
+{snapshot.quads:,} statements. Its content has the hash <code>{snapshot.hash}</code>. Ask it by name with
+<code>?version={html.escape(snapshot.name)}</code> while it is kept; a later snapshot may say otherwise.
+Software: stroma-kg {html.escape(metadata.version("stroma-kg"))}.</p>
+<h2 id="sources">Sources</h2>
+<div class="wide"><table><thead><tr><th>source</th><th>version</th><th>terms</th><th>records</th></tr></thead>
+<tbody>{sources}</tbody></table></div>
+<h2 id="licence">Licence</h2>
+<p>Data and ontology: <a rel="license" href="{describe.LICENCE}">CC BY 4.0</a>; what comes from a source keeps
+that source's terms, which stand with its graph. Code: Apache-2.0. Not medical advice.</p>
+<h2 id="citation">How to cite</h2>
+<p id="contributors">{html.escape(citation(snapshot))}</p><pre>{html.escape(_bibtex(snapshot))}</pre>
+<h2 id="limits">Limits</h2>
+<div class="wide"><table><tbody>{bounds}</tbody></table></div>
+<p class="soft">A query that reaches a limit is told which; nothing is cut short silently. No query can change
+the graph, and none makes this server ask another one.</p>
+<h2 id="locks">Locks</h2>
+<p>What keeps a query from the network and from memory that is not its own, as found when the workers
+started:</p><div class="wide"><table><tbody>{locks}</tbody></table></div>"""

@@ -31,8 +31,8 @@ from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about, graphs, sparql
-from kg.web.asked import engine_of, note
+from kg.web import about, download, graphs, health, sparql
+from kg.web.asked import IS_HEAD, engine_of, note
 from kg.web.pages import CONTENT_SECURITY_POLICY
 from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
 
@@ -52,7 +52,8 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         redoc_url=None,
     )
     routes = [*app.routes]
-    for router in (about.router(settings), graphs.router(settings), *routers):
+    own = (about.router(settings), health.router(), graphs.router(settings), download.router(settings))
+    for router in (*own, *routers):
         app.include_router(router)
         routes += router.routes
 
@@ -186,7 +187,7 @@ class _Front:
                     message = {**message, "body": b""}
                 await send(message)
 
-            await self._app({**scope, "method": "GET"}, receive, send_head)
+            await self._app({**scope, "method": "GET", IS_HEAD: True}, receive, send_head)
         else:
             await self._app(scope, receive, send)
 

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from kg.engine import Engine
 
 _KEY = "stroma.engine"
+IS_HEAD = "stroma.head"  # in the scope of a HEAD request, which its route sees as a GET
 
 
 def note(scope: Scope, engine: Engine) -> None:

@@ -60,7 +60,7 @@ def opening(title: str) -> str:
         f"<title>{html.escape(title)} · Stroma</title><style>{_STYLE}</style></head><body>"
         '<header><a class="name" href="/">Stroma</a><nav class="row"><a href="/sparql">SPARQL</a>'
         '<a href="/queries">Questions</a><a href="/why">Why</a>'
-        '<a href="/health">Health</a></nav></header><main>\n'
+        '<a href="/dump">Download</a><a href="/about">About</a></nav></header><main>\n'
     )
 
 
