@@ -384,7 +384,7 @@ def _serve(
 ) -> None:
     from kg.canned import Catalogue
     from kg.web import app as web
-    from kg.web import discovery, queries
+    from kg.web import discovery, queries, things
     from kg.web import why as explanations
 
     catalogue = Catalogue.read(settings.root / "queries")
@@ -402,6 +402,7 @@ def _serve(
         lambda _, settings: queries.router(catalogue, settings),
         lambda _, settings: explanations.router(settings),
         lambda _, settings: discovery.router(catalogue),
+        lambda _, settings: things.router(catalogue, settings),
     ]
     web.run(snapshot, settings, routers=routers, on_ready=ready, find=find)
 

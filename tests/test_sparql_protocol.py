@@ -330,7 +330,7 @@ def test_health_and_the_front_page_say_what_is_served(url: str) -> None:
     assert (health["ready"], health["quads"], health["version"]) == (True, 2003, "2026-11-22")
     front = httpx.get(base)
     assert "2,003" in front.text
-    assert "script-src" not in front.headers["content-security-policy"]
+    assert "unsafe" not in front.headers["content-security-policy"]
     assert "default-src 'none'" in front.headers["content-security-policy"]
     assert httpx.get(f"{base}/nothing").json()["type"].endswith("not-found")
 

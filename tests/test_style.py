@@ -25,7 +25,7 @@ HOMES = {
     "rdflib": {"kg/ontology.py", "kg/rules.py", "kg/why.py", *RELEASE},  # why: what a rule asks for
     "pyhornedowl": {"loaders/obo/formats.py", "kg/release/__init__.py", "kg/referees.py"},
     "yaml": {"kg/canned.py", "loaders/mappings/loader.py"},  # headers of queries and of SSSOM tables
-    "jinja2": {"kg/reference/pages.py"},
+    "jinja2": {"kg/reference/pages.py", "kg/web/pages.py"},
     "scipy": {"kg/evidence/statistics.py", "kg/evidence/pooling.py"},
     "statsmodels": {"kg/evidence/statistics.py", "kg/evidence/pooling.py"},
     "opencc": {"kg/search/folding.py"},

@@ -75,8 +75,11 @@ class Index:
     """The index of one snapshot, open for reading; may be used from any thread."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._local = threading.local()
+        # One connection, opened now: it reads on when a build has removed the snapshot's folder.
+        self._database = sqlite3.connect(
+            f"file:{file}?mode=ro&immutable=1", uri=True, check_same_thread=False
+        )
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Index:
@@ -105,42 +108,37 @@ class Index:
         words = fold(text[:_CHARACTERS])[:_WORDS]
         if not words:
             return Results(0, (), {}, {})
-        database = self._database()
-        started = time.monotonic()
-        database.set_progress_handler(lambda: time.monotonic() - started > _SECONDS, 10_000)
-        try:
-            return self._search(database, words, kinds, limit, offset, typing)
-        except sqlite3.OperationalError as problem:
-            if "interrupted" in str(problem):
+        with self._lock:
+            started = time.monotonic()
+            self._database.set_progress_handler(lambda: time.monotonic() - started > _SECONDS, 10_000)
+            try:
+                return self._search(self._database, words, kinds, limit, offset, typing)
+            except sqlite3.OperationalError as problem:
+                if "interrupted" not in str(problem):
+                    raise
                 raise QueryTimeout(
                     f"The search took longer than {_SECONDS:g} seconds; use longer or fewer words"
                 ) from problem
-            raise
-        finally:
-            database.set_progress_handler(None, 0)
+            finally:
+                self._database.set_progress_handler(None, 0)
 
     def find(self, iris: Iterable[str]) -> dict[str, Hit]:
         """The things with these IRIs, as far as the index has them."""
         found = {}
-        for iri in iris:
-            for row in self._database().execute(
-                "SELECT iri, curie, kind, labels, description FROM things WHERE iri = ?", (iri,)
-            ):
-                found[iri] = _hit(row, "", 1.0)
+        with self._lock:
+            for iri in iris:
+                for row in self._database.execute(
+                    "SELECT iri, curie, kind, labels, description FROM things WHERE iri = ?", (iri,)
+                ):
+                    found[iri] = _hit(row, "", 1.0)
         return found
 
     def kinds(self) -> Mapping[str, int]:
         """How many things of each kind there are."""
-        return dict(self._database().execute("SELECT kind, things FROM kinds ORDER BY things DESC"))
+        with self._lock:
+            return dict(self._database.execute("SELECT kind, things FROM kinds ORDER BY things DESC"))
 
     # ------------------------------------------------------------------------------------- finding
-
-    def _database(self) -> sqlite3.Connection:
-        database: sqlite3.Connection | None = getattr(self._local, "database", None)
-        if database is None:
-            database = sqlite3.connect(f"file:{self._file}?mode=ro&immutable=1", uri=True)
-            self._local.database = database
-        return database
 
     def _search(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, parse
 
+from kg.errors import SnapshotError
 from kg.search.folding import fold, is_chinese
 from kg.snapshot import Snapshot, read_lines
 from kg.terms import DCTERMS, OBO, OWL, RDF, RDFS, SKOS, STROMA, Namespace, compress
@@ -83,16 +85,25 @@ _TYPO_LEAST = 4  # letters of a word that may be misspelt by one, and by two fro
 
 
 def write_index(snapshot: Snapshot) -> Path:
-    """Write the index of a snapshot into its folder, in one step, unless it is there; returns its file."""
+    """Write the index of a snapshot into its folder, in one step, unless it is there; returns its file.
+
+    Raises SnapshotError where the snapshot has gone meanwhile.
+    """
     target = snapshot.folder / INDEX
     if target.exists() and _format_of(target) == FORMAT:
         return target
-    draft = target.with_name(f".{INDEX}-{os.getpid()}")
-    draft.unlink(missing_ok=True)
+    draft = target.with_name(f".{INDEX}-{os.getpid()}-{threading.get_ident()}")
     try:
+        draft.unlink(missing_ok=True)
         with closing(sqlite3.connect(draft, isolation_level=None)) as database:
             _write(database, _things(read_lines(snapshot)))
         os.replace(draft, target)
+    except (FileNotFoundError, sqlite3.OperationalError) as problem:
+        if snapshot.folder.exists():
+            raise
+        raise SnapshotError(
+            f"{snapshot.folder}: the snapshot is gone; a newer one took its place"
+        ) from problem
     finally:
         draft.unlink(missing_ok=True)
     return target

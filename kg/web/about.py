@@ -10,20 +10,23 @@ import json
 from importlib import metadata
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kg import describe
 from kg.dump import dump_of
 from kg.engine import Engine
+from kg.errors import SnapshotError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.terms import compress, mint
+from kg.terms import mint
 from kg.web import signposts
-from kg.web.asked import engine_of
+from kg.web.asked import engine_of, index_of
 from kg.web.documents import address, document
 from kg.web.formats import choose
-from kg.web.pages import page
+from kg.web.language import VARY, language_of
+from kg.web.pages import page, render
 from kg.web.responder import joined
 from kg.web.service import limits
 
@@ -43,9 +46,18 @@ def router(settings: Settings) -> APIRouter:
         if found is not None and found[0]:
             body = _json(_for_catalogues(snapshot, address(request, "")))
             return document(request, body, "application/ld+json", links)
-        content = _home(engine, address(request, ""))
-        body = page("MSC therapy for rheumatoid arthritis", content, snapshot.version)
-        return document(request, body, "text/html; charset=utf-8", links)
+        try:
+            kinds = (await index_of(request)).kinds()
+        except SnapshotError:  # replaced a moment ago; its engine still answers
+            kinds = {}
+        # A script of data: no browser runs it, and a "<" could only end it.
+        told = json.dumps(_for_catalogues(snapshot, address(request, "")), ensure_ascii=False)
+        catalogued = Markup(told.replace("<", "\\u003c"))
+        body = render(
+            request, "home.html", snapshot.version, title=describe.TITLE[language_of(request)],
+            quads=snapshot.quads, graphs=len(snapshot.graphs), kinds=kinds, catalogued=catalogued,
+        )  # fmt: skip
+        return document(request, body, "text/html; charset=utf-8", {**links, "Vary": VARY})
 
     @routes.get("/about", summary="Version, licence, citation, limits, and the locks that hold")
     async def about(request: Request) -> Response:
@@ -54,7 +66,7 @@ def router(settings: Settings) -> APIRouter:
         found = choose(joined(request, "accept"), _OFFERED)
         if found is not None and found[0]:
             return document(request, _json(_facts(engine, settings)), "application/json", links)
-        body = page("About", _about(engine, settings), engine.snapshot.version)
+        body = page("About", _about(engine, settings), engine.snapshot.version, request)
         return document(request, body, "text/html; charset=utf-8", links)
 
     return routes
@@ -150,30 +162,6 @@ def _for_catalogues(snapshot: Snapshot, base: str) -> dict[str, object]:
             "encodingFormat": "text/turtle",
         },
     }
-
-
-def _home(engine: Engine, base: str) -> str:
-    snapshot = engine.snapshot
-    graphs = "".join(
-        f'<tr><td>{html.escape(compress(iri))}</td><td class="number">{quads:,}</td></tr>'
-        for iri, quads in sorted(snapshot.graphs.items(), key=lambda graph: (-graph[1], graph[0]))
-    )
-    # A script of data: no browser runs it, and a "<" could only end it.
-    data = json.dumps(_for_catalogues(snapshot, base), ensure_ascii=False).replace("<", "\\u003c")
-    return f"""<h1>What is known of mesenchymal stromal cells in rheumatoid arthritis</h1>
-<p class="lead">{html.escape(describe.DESCRIPTION["en"])}</p>
-<div class="facts"><div><b>{snapshot.quads:,}</b>statements</div>
-<div><b>{len(snapshot.graphs)}</b>named graphs</div>
-<div><b>{html.escape(snapshot.version)}</b>snapshot</div></div>
-<p><a href="/queries">Answered questions</a> are the quickest way in. To ask your own,
-use the <a href="/sparql">SPARQL form</a>, or any client at <code>/sparql</code>. All of it is there to
-<a href="/dump">download</a>; <a href="/.well-known/void">what is in it</a> is counted by class and property;
-<a href="/about">about</a> it: limits, licence, how to cite.</p>
-<h2>Graphs</h2><div class="wide"><table><thead><tr><th>graph</th><th>statements</th></tr></thead>
-<tbody>{graphs}</tbody></table></div>
-<h2>From a terminal</h2>
-<pre>curl -H 'Accept: text/csv' --data-urlencode 'query=SELECT * {{ ?s ?p ?o }} LIMIT 5' …/sparql</pre>
-<script type="application/ld+json">{data}</script>"""
 
 
 def _about(engine: Engine, settings: Settings) -> str:

@@ -31,7 +31,7 @@ from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about, download, graphs, health, sparql
+from kg.web import about, download, graphs, health, search, site, sparql
 from kg.web.asked import IS_HEAD, engine_of, note
 from kg.web.http import Protocol
 from kg.web.pages import CONTENT_SECURITY_POLICY
@@ -51,9 +51,19 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         description="MSC therapy for rheumatoid arthritis: a knowledge graph with a SPARQL endpoint.",
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
+        redirect_slashes=False,  # the pages of things see to that
     )
+    app.state.indexes = {}
     routes = [*app.routes]
-    own = (about.router(settings), health.router(), graphs.router(settings), download.router(settings))
+    own = (
+        about.router(settings),
+        health.router(),
+        site.router(),
+        search.router(),
+        graphs.router(settings),
+        download.router(settings),
+    )
+    # The pages of things come last among `routers`: their paths are any two words.
     for router in (*own, *routers):
         app.include_router(router)
         routes += router.routes

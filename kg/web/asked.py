@@ -6,12 +6,14 @@ version: it asks `engine_of(request)` for each request.
 
 from __future__ import annotations
 
+import asyncio
 from typing import cast
 
 from starlette.requests import Request
 from starlette.types import Scope
 
 from kg.engine import Engine
+from kg.search import Index
 
 _KEY = "stroma.engine"
 IS_HEAD = "stroma.head"  # in the scope of a HEAD request, which its route sees as a GET
@@ -25,3 +27,12 @@ def note(scope: Scope, engine: Engine) -> None:
 def engine_of(request: Request) -> Engine:
     """The engine that a request asks; its snapshot is what every part of the answer speaks of."""
     return cast(Engine, request.scope[_KEY])
+
+
+async def index_of(request: Request) -> Index:
+    """The search index of the snapshot that a request asks; written now where a snapshot has none."""
+    snapshot = engine_of(request).snapshot
+    indexes: dict[str, Index] = request.app.state.indexes
+    if snapshot.name not in indexes:
+        indexes[snapshot.name] = await asyncio.to_thread(Index.of, snapshot)
+    return indexes[snapshot.name]

@@ -47,7 +47,7 @@ def router(settings: Settings) -> APIRouter:
         found = choose(joined(request, "accept"), _OFFERED)
         link = {"Link": signposts.landing(dump)}
         if found is not None and found[0] == 1:
-            body = page("Download", _listed(dump), dump.snapshot.version)
+            body = page("Download", _listed(dump), dump.snapshot.version, request)
             return document(request, body, "text/html; charset=utf-8", link)
         if found is not None and found[0] == 2:
             return document(request, dump.checksums.encode(), "text/plain; charset=utf-8", link)

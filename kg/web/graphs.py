@@ -115,7 +115,9 @@ def _list(request: Request, settings: Settings, format: str | None) -> Response:
         return document(request, body, "application/json")
     chosen, content_type = negotiate(accept, format, Kind.GRAPH)
     if chosen.key == "html":
-        return document(request, page("Graphs", _listed(engine), engine.snapshot.version), content_type)
+        return document(
+            request, page("Graphs", _listed(engine), engine.snapshot.version, request), content_type
+        )
     return service.describe(request, settings, accept, format, endpoint=address(request, "/sparql"))
 
 

@@ -1,77 +1,82 @@
-"""The look of every page: one frame, one style sheet, no script.
+"""The look of every page: one frame, one style sheet, three languages.
 
-Hides HTML's boilerplate and the Content-Security-Policy: the style stands in the page and is allowed by its
-hash; nothing else may load or run.
+Hides Jinja, the addresses of static files (each carries a digest of its content, so that browsers keep it for
+ever) and the Content-Security-Policy: nothing loads or runs but files of this server.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import html
+from functools import lru_cache
+from pathlib import Path
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1b2a30;--soft:#5a6b72;--line:#d9e0e2;--back:#fbfcfc;--card:#fff;
---accent:#0a6e6e;--warn:#a33b20;--code:#f0f4f4}
-@media (prefers-color-scheme:dark){:root{--ink:#e4ecee;--soft:#9db0b6;--line:#2c3b41;--back:#11191c;
---card:#182327;--accent:#5cc8c0;--warn:#f08a6c;--code:#0d1416}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--back);color:var(--ink);font:16px/1.55 system-ui,"Noto Sans SC",sans-serif}
-header,main,footer{max-width:64rem;margin:0 auto;padding:0 1.25rem}
-header{display:flex;gap:1.25rem;align-items:baseline;padding-top:1.1rem;padding-bottom:.9rem;flex-wrap:wrap}
-header a{text-decoration:none}
-header .name{font-weight:700;font-size:1.2rem;color:var(--ink);letter-spacing:.01em}
-main{padding-top:.5rem;padding-bottom:3rem}
-h1{font-size:1.75rem;line-height:1.25;margin:.6rem 0 .8rem}h2{font-size:1.15rem;margin:2rem 0 .6rem}
-a{color:var(--accent)}.lead{font-size:1.1rem;max-width:46rem}.soft{color:var(--soft)}
-.wide{overflow-x:auto;border:1px solid var(--line);border-radius:8px;background:var(--card)}
-table{border-collapse:collapse;width:100%;font-size:.92rem}
-th,td{text-align:left;padding:.4rem .7rem;border-bottom:1px solid var(--line);vertical-align:top}
-tbody tr:last-child td{border-bottom:0}td{overflow-wrap:anywhere}td.number{text-align:right}
-th{color:var(--soft);font-weight:600;white-space:nowrap}
-textarea,pre{width:100%;font:14px/1.5 ui-monospace,Menlo,Consolas,monospace;background:var(--code);
-color:var(--ink);border:1px solid var(--line);border-radius:8px;padding:.8rem;overflow-x:auto}
-pre .mark{color:var(--warn);font-weight:700}
-select,button,input{font:inherit;padding:.45rem .8rem;border-radius:8px;border:1px solid var(--line);
-background:var(--card);color:var(--ink)}
-button{background:var(--accent);border-color:var(--accent);color:var(--back);font-weight:600;cursor:pointer}
-:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
-.row{display:flex;gap:.8rem;align-items:center;flex-wrap:wrap;margin:.8rem 0}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.8rem;margin:1.2rem 0}
-.facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem .9rem}
-.facts b{display:block;font-size:1.3rem}
-footer{color:var(--soft);font-size:.88rem;border-top:1px solid var(--line);
-padding-top:1rem;padding-bottom:2rem}
-"""
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
 
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+from kg.terms import compress
+from kg.web.language import LANGUAGES, kind_name, language_of, text
 
+STATIC = Path(__file__).parent / "static"
 CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_DIVIDER = "\x00content\x00"
 
 
-def opening(title: str) -> str:
-    """The page up to where its content starts; `title` is plain text."""
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.globals.update(static=static, languages=LANGUAGES, kind_name=kind_name)
+    templates.filters.update(curie=compress)
+    return templates
+
+
+@lru_cache(maxsize=64)
+def static(name: str) -> str:
+    """The address of a static file: `/static/style.<digest>.css`."""
+    file = Path(name)
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{file.with_suffix('')}.{digest}{file.suffix}"
+
+
+def render(request: Request | None, template: str, version: str, **values: object) -> bytes:
+    """A page from a template, in the language the request asks for; English without a request."""
+    language = "en" if request is None else language_of(request)
+    here = "/"
+    if request is not None:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)} · Stroma</title><style>{_STYLE}</style></head><body>"
-        '<header><a class="name" href="/">Stroma</a><nav class="row"><a href="/sparql">SPARQL</a>'
-        '<a href="/queries">Questions</a><a href="/why">Why</a>'
-        '<a href="/dump">Download</a><a href="/about">About</a></nav></header><main>\n'
+        _templates()
+        .get_template(template)
+        .render(language=language, here=here, version=version, t=lambda key: text(language, key), **values)
+        .encode()
     )
 
 
-def closing(version: str) -> str:
-    """The rest of the page; `version` is the snapshot's."""
-    return (
-        f"</main><footer>Snapshot {html.escape(version)} · data CC BY 4.0, code Apache-2.0 · not medical "
-        "advice</footer></body></html>\n"
-    )
+def page(title: str, content: str, version: str, request: Request | None = None) -> bytes:
+    """A whole page around `content`, which is HTML; `title` is plain text, `version` the snapshot's."""
+    return render(request, "base.html", version, title=title, content=Markup(content))
 
 
-def page(title: str, content: str, version: str) -> bytes:
-    """A whole page around `content`, which is HTML."""
-    return (opening(title) + content + closing(version)).encode()
+def opening(title: str, version: str, request: Request | None = None) -> bytes:
+    """A page up to where its content starts, for content that comes in pieces."""
+    return _halves(title, version, request)[0]
+
+
+def closing(title: str, version: str, request: Request | None = None) -> bytes:
+    """The rest of that page."""
+    return _halves(title, version, request)[1]
+
+
+def _halves(title: str, version: str, request: Request | None) -> tuple[bytes, bytes]:
+    before, _, after = page(title, _DIVIDER, version, request).partition(_DIVIDER.encode())
+    return before, after

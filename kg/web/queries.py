@@ -37,7 +37,7 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         found = choose(request.headers.get("accept"), _LIST)
         headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
         if found is not None and found[0] == 1:
-            body = page("Questions", _listed(catalogue.values()), version)
+            body = page("Questions", _listed(catalogue.values()), version, request)
             return Response(body, 200, headers, "text/html")
         described = [_described(question) for question in catalogue.values()]
         return JSONResponse({"version": version, "questions": described}, headers=headers)

@@ -90,8 +90,9 @@ class Responder:
         headers.append((b"server-timing", timing.encode()))
         before, after = b"", b""
         if format.key == "html":
-            before = f"{opening('Result')}{heading}\n".encode()
-            after = closing(engine.snapshot.version).encode()
+            version = engine.snapshot.version
+            before = opening("Result", version, request) + heading.encode() + b"\n"
+            after = closing("Result", version, request)
         if answer.whole is not None:
             return _reply(200, headers, before + answer.whole + after)
         return _Stream(answer, headers, before, after, body=request.method != "HEAD")

@@ -85,7 +85,9 @@ def describe(
     engine = engine_of(request)
     chosen, content_type = negotiate(accept, format, Kind.GRAPH)
     if chosen.key == "html":
-        return document(request, page("SPARQL", _form(settings), engine.snapshot.version), content_type)
+        return document(
+            request, page("SPARQL", _form(settings), engine.snapshot.version, request), content_type
+        )
     body = serialize(
         _description(NamedNode(endpoint), engine, settings),
         format=RdfFormat.from_media_type(chosen.media_type),

@@ -72,7 +72,7 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
         terms = tuple(term.value for term in triple)
         made = await explainer.explain(snapshot, terms, "json" if name == "html" else name, _limit(values))
         if name == "html":
-            made = page("Why", _form(values) + _shown(json.loads(made)), snapshot.version)
+            made = page("Why", _form(values) + _shown(json.loads(made)), snapshot.version, request)
         media_type = _OFFERED[name][0]
         return Response(made, 200, headers, media_type)
 

@@ -1,0 +1,250 @@
+"""The pages of a real server: in three languages, for any thing, without script, and no way to inject."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyoxigraph import RdfFormat, parse
+
+from kg.snapshot import Snapshot
+from kg.terms import BASE, ROOT
+from kg.web.language import LANGUAGES, accepted
+from kg.web.links import home_of, path_of_thing
+
+HTML = {"Accept": "text/html"}
+WEB = ROOT / "kg" / "web"
+
+
+@pytest.fixture(scope="module")
+def site(embedded: Snapshot) -> Iterator[httpx.Client]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "kg", "serve"],
+        env={"KG_VAR": str(embedded.folder.parent.parent), "PORT": str(port), "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline().startswith("Serving")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HTML, timeout=30) as client:
+        yield client
+    server.terminate()
+    with server:
+        assert server.wait(20) == 0
+
+
+# ----------------------------------------------------------------------------------------- language
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("de", "en"),
+        ("zh", "zh-Hans"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        ("zh-TW", "zh-Hant"),
+        ("zh-Hant-HK", "zh-Hant"),
+        ("en;q=0.5, zh-TW;q=0.9", "zh-Hant"),
+        ("zh-TW;q=0, en", "en"),
+        ("fr, zh-Hant;q=0.1", "zh-Hant"),
+        (";;;,q=x", "en"),
+    ],
+)
+def test_the_browser_s_languages_decide_the_page_s(header: str, language: str) -> None:
+    assert accepted(header) == language
+
+
+def test_every_word_of_the_pages_is_there_in_each_language_and_used() -> None:
+    texts = tomllib.loads((WEB / "texts.toml").read_text(encoding="utf-8"))
+    keys = {language: set(texts[language]) for language in LANGUAGES}
+    assert keys["en"] == keys["zh-Hans"] == keys["zh-Hant"]
+    kinds = {language: set(texts["kinds"][language]) for language in LANGUAGES}
+    assert kinds["en"] == kinds["zh-Hans"] == kinds["zh-Hant"]
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in [*WEB.glob("templates/*.html"), *WEB.glob("*.py")]
+    )
+    used = set(re.findall(r"""\bt\(["']([\w-]+)["']\)""", code))
+    assert used <= keys["en"]
+
+
+def test_the_switch_of_languages_stays(site: httpx.Client) -> None:
+    chosen = site.get("/language", params={"to": "zh-Hant", "back": "/about"})
+    assert (chosen.status_code, chosen.headers["location"]) == (303, "/about")
+    page = site.get("/", headers={"Cookie": "language=zh-Hant", "Accept-Language": "en"})
+    site.cookies.clear()
+    assert '<html lang="zh-Hant">' in page.text
+    assert "Cookie" in page.headers["vary"]
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x=1", ""]
+)
+def test_the_switch_leads_nowhere_else(site: httpx.Client, back: str) -> None:
+    response = site.get("/language", params={"to": "en", "back": back})
+    site.cookies.clear()
+    assert response.headers["location"] == "/"
+
+
+# ------------------------------------------------------------------------------------------- things
+
+
+def test_a_thing_s_iri_leads_to_the_form_that_is_asked_for(site: httpx.Client) -> None:
+    for accept, suffix in (("text/html", "html"), ("text/turtle", "ttl"), ("application/ld+json", "jsonld")):
+        response = site.get("/trial/NCT01547091", headers={"Accept": accept})
+        assert response.status_code == 303
+        assert response.headers["location"] == f"/trial/NCT01547091.{suffix}"
+        assert "Accept" in response.headers["vary"]
+        document = site.get(response.headers["location"], headers={"Accept": "*/*"})
+        assert document.status_code == 200
+        assert document.headers["content-type"].startswith(accept)
+
+
+def test_a_document_in_turtle_says_what_the_graph_says(site: httpx.Client) -> None:
+    triples = list(parse(site.get("/trial/NCT01547091.ttl").content, format=RdfFormat.TURTLE))
+    assert len(triples) > 30
+    assert {quad.subject.value for quad in triples} == {f"{BASE}trial/NCT01547091"}  # type: ignore[union-attr]
+
+
+def test_a_page_says_who_says_each_statement_and_why_an_inferred_one_holds(site: httpx.Client) -> None:
+    page = site.get("/thing", params={"iri": "PR:000000017", "format": "html"}).text
+    assert "interferon gamma" in page
+    assert "/claim/C047" in page
+    assert "document 002, line 17, characters" in page
+    why = re.search(r'href="(/why\?[^"]+)"', page)
+    assert why is not None
+    reason = site.get(why[1].replace("&amp;", "&"))
+    assert reason.status_code == 200
+
+
+def test_a_page_is_in_the_reader_s_language(site: httpx.Client) -> None:
+    page = site.get("/ontology/UCMSCProduct.html", headers={"Accept-Language": "zh-TW"}).text
+    assert '<html lang="zh-Hant">' in page
+    assert "間質幹細胞" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/ontology/UCMSCProdukt", "stroma:UCMSCProduct"),
+        ("/trial/NCT0154709", "trial:NCT01547091"),
+        ("/thing?iri=CL:9999999", "The graph says nothing of"),
+    ],
+)
+def test_what_the_graph_does_not_know_is_told_with_what_was_meant(
+    site: httpx.Client, path: str, named: str
+) -> None:
+    response = site.get(path)
+    assert response.status_code == 404
+    assert named in response.text
+
+
+@pytest.mark.parametrize("path", ["/thing?iri=nope:1", "/thing?iri=", "/thing?iri=%3Cx%3E"])
+def test_what_is_no_iri_is_refused_by_name(site: httpx.Client, path: str) -> None:
+    response = site.get(path)
+    assert response.status_code == 400
+    assert "iri" in response.text
+
+
+def test_an_iri_that_is_no_web_address_is_no_link() -> None:
+    assert home_of("javascript:alert(1)") is None
+    assert path_of_thing("javascript:alert(1)").startswith("/thing?iri=javascript%3A")
+    assert path_of_thing(f"{BASE}publication/doi-10.1186%2Fs13287") == "/publication/doi-10.1186%2Fs13287"
+
+
+# ------------------------------------------------------------------------------------------- search
+
+
+def test_a_search_finds_by_either_script_and_says_what_kinds_there_are(site: httpx.Client) -> None:
+    found = site.get("/search", params={"q": "幹細胞", "format": "json", "lang": "zh-Hant"}).json()
+    assert found["hits"][0]["curie"] == "CL:0000034"
+    assert found["total"] == sum(found["kinds"].values())
+    page = site.get("/search", params={"q": "幹細胞"})
+    assert "CL:0000034" in page.text
+
+
+def test_a_suggestion_completes_and_speaks_opensearch(site: httpx.Client) -> None:
+    assert "macrophage" in [
+        hit["label"] for hit in site.get("/suggest", params={"q": "macroph"}).json()["hits"]
+    ]
+    word, labels = site.get("/suggest", params={"q": "macroph", "format": "opensearch"}).json()
+    assert word == "macroph"
+    assert "macrophage" in labels
+    described = ElementTree.fromstring(site.get("/opensearch.xml").content)
+    assert described.tag.endswith("OpenSearchDescription")
+
+
+@pytest.mark.parametrize(
+    "query", ["kind=trail&q=x", "lang=fr&q=x", "limit=0&q=x", "format=xml&q=x", "offset=-1&q=x"]
+)
+def test_a_search_that_cannot_be_is_refused_with_what_can(site: httpx.Client, query: str) -> None:
+    response = site.get(f"/search?{query}")
+    assert response.status_code == 400
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "javascript:alert(1)",
+    "{{7*191}}",
+    "'; DROP",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_of_a_reader_becomes_markup(site: httpx.Client, text: str) -> None:
+    for path in ("/search", "/thing", "/queries/routes", "/why"):
+        name = {"/search": "q", "/thing": "iri", "/queries/routes": "condition", "/why": "subject"}[path]
+        page = site.get(path, params={name: text}).text
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        assert "1337" not in page or text != "{{7*191}}"
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=st.text(max_size=60))
+def test_any_search_gets_a_page(site: httpx.Client, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return
+    assert site.get("/search", params={"q": text}).status_code == 200
+
+
+# ---------------------------------------------------------------------------------------- the frame
+
+
+def test_nothing_of_a_page_comes_from_elsewhere_or_runs_inline(site: httpx.Client) -> None:
+    for path in ("/", "/search?q=cell", "/thing?iri=CL:0000134&format=html", "/about", "/queries", "/sparql"):
+        response = site.get(path)
+        policy = response.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert policy.startswith("default-src 'none'")
+        assert not re.search(
+            r"<style|\sstyle=|\son\w+=|<script(?![^>]*\b(?:src=|ld\+json))", response.text
+        ), path
+        for address in re.findall(r'(?:src|<link[^>]+href)="([^"]+)"', response.text):
+            assert address.startswith("/"), address
+
+
+def test_a_static_file_is_kept_for_ever_and_named_by_its_content(site: httpx.Client) -> None:
+    address = re.search(r'href="(/static/style\.[0-9a-f]{12}\.css)"', site.get("/").text)
+    assert address is not None
+    response = site.get(address[1])
+    assert response.headers["content-type"].startswith("text/css")
+    assert "immutable" in response.headers["cache-control"]
+    assert site.get("/static/../pages.py").status_code == 404
+    assert site.get("/static/style.css").status_code == 404
