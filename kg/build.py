@@ -25,6 +25,9 @@ from kg import ontology as ontologies
 from kg.canned import Catalogue
 from kg.dump import write_dump
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
+from kg.evidence import findings, reported
+from kg.evidence.reported import Reported
+from kg.evidence.rules import RULES
 from kg.ontology import Ontology
 from kg.parts import Part, SourceInfo
 from kg.report import Progress, Quiet, Report, SourceReport
@@ -64,7 +67,7 @@ LEFT_OUT = {
     "publications/registered_msc_ra_trials_17.tsv": "its facts are embedded in the source clinicaltrials",
 }
 # A new version of one of these may give other quads from the same files.
-_PACKAGES = ("pyoxigraph", "rdflib", "pyelk-reasoner", "shacl", "obonet", "py-horned-owl")
+_PACKAGES = ("pyoxigraph", "rdflib", "pyelk-reasoner", "shacl", "obonet", "py-horned-owl", "scipy")
 _CHUNK = 5_000  # quads between two reports of progress
 
 
@@ -118,6 +121,15 @@ def build(
             report.inferences = dict(inferences.counts)
             report.inferring = {name: round(took, 3) for name, took in inferences.seconds.items()}
 
+        with report.step("evidence", progress):
+            computed = work / "evidence.nq"
+            stated = chain(_lines([*files, inferred]), map(line_of, ontology.quads))
+            sort_quads(_evidence(reported.read(stated), strict=not extra), computed)
+            ontology.require_declared(_read([computed]))
+            reviewed = [file for file in files if file.stem == "reviews"]  # the statuses of findings
+            _check_shapes([*reviewed, computed], ontology, settings.root / "ontology" / "shapes", report)
+            files.append(computed)
+
         with report.step("describe", progress):
             described = describe.examples(Catalogue.read(settings.root / "queries").values())
             described += describe.prefix_declarations()
@@ -150,6 +162,17 @@ def build(
     return snapshot
 
 
+def _evidence(known: Reported, *, strict: bool) -> Iterator[Quad]:
+    """What is computed from what the sources report; `strict`: a review of no finding stops the build.
+
+    Records that are added can settle a finding, so only the embedded graph must have every one reviewed.
+    """
+    found = findings.find(known, RULES)
+    if strict:
+        findings.check_reviews(known.reviews, found)
+    yield from findings.quads(known, found)
+
+
 # ------------------------------------------------------------------------------------ nothing to do
 
 
@@ -160,6 +183,7 @@ def _fingerprint(root: Path, extra: Mapping[str, Sequence[Path]], version: str |
         seen.update(f"{package} {importlib.metadata.version(package)}".encode())
     ours = chain(
         (ROOT / "kg").glob("*.py"),
+        (ROOT / "kg" / "evidence").rglob("*.py"),
         catalog.FOLDER.rglob("*"),
         (root / "ontology").rglob("*"),
         (root / "queries").rglob("*"),
@@ -311,7 +335,7 @@ def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, repor
     together = chain(_lines(files), map(line_of, ontology.quads))
     results = validation.validate(together, shapes, folder=files[0].parent)
     broken = [result for result in results if result.severity == "Violation"]
-    report.warnings = [asdict(result) for result in results if result.severity != "Violation"]
+    report.warnings += [asdict(result) for result in results if result.severity != "Violation"]
     if broken:
         kinds: dict[tuple[str, str, str], list[Violation]] = {}
         for result in broken:

@@ -21,7 +21,8 @@ from kg.snapshot import Snapshot, read_lines
 from kg.terms import BASE, compress, expand
 
 _ADDED = tuple(
-    f"<{BASE}graph/{name}".encode() for name in ("ontology>", "claims-derived>", "inferred/", "metadata>")
+    f"<{BASE}graph/{name}".encode()
+    for name in ("ontology>", "claims-derived>", "inferred/", "metadata>", "findings>")
 )
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-from pyoxigraph import NamedNode
+from pyoxigraph import Literal, NamedNode
 
 from kg.errors import UsageError
 
@@ -62,6 +62,7 @@ KINDS = frozenset(
         "condition",
         "document",
         "event",
+        "finding",
         "graph",
         "group",
         "inference",
@@ -78,7 +79,7 @@ KINDS = frozenset(
         "query",
         "record",
     }
-    | {"regimen", "snapshot", "source", "span", "trial"}
+    | {"regimen", "rule", "snapshot", "source", "span", "trial"}
 )
 
 
@@ -132,3 +133,11 @@ def mint(kind: str, *parts: str | int) -> NamedNode:
 def digest(*parts: str) -> str:
     """A short stable identifier (20 hex digits of SHA-256) of a natural key, for `mint`."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:20]
+
+
+def proposition(
+    subject: NamedNode, predicate: NamedNode, value: NamedNode | Literal, *, positive: bool = True
+) -> NamedNode:
+    """The IRI of an edge taken as a statement: a digest of subject, predicate, object and polarity."""
+    polarity = "positive" if positive else "negative"
+    return mint("proposition", digest(str(subject), str(predicate), str(value), polarity))

@@ -1,7 +1,6 @@
-"""Propositions: one typed edge that any number of claims may assert; and what a claim rests on.
+"""Claims in quads: how a claim asserts a proposition, one typed edge that any number of claims may assert.
 
-Hides how a proposition's IRI is made, so that two sources that say the same thing meet in one proposition,
-and in which words a node says its level and kind of evidence.
+Hides in which words a proposition is written, and in which a node says its level and kind of evidence.
 """
 
 from __future__ import annotations
@@ -10,16 +9,8 @@ from collections.abc import Iterator
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg.terms import OBO, PROV, RDF, STROMA, digest, mint
+from kg.terms import OBO, PROV, RDF, STROMA, proposition
 from loaders.emit import Graph
-
-
-def proposition(
-    subject: NamedNode, predicate: NamedNode, value: NamedNode | Literal, *, positive: bool = True
-) -> NamedNode:
-    """The IRI of an edge taken as a statement: a digest of subject, predicate, object and polarity."""
-    polarity = "positive" if positive else "negative"
-    return mint("proposition", digest(str(subject), str(predicate), str(value), polarity))
 
 
 def asserts(

@@ -72,7 +72,8 @@ GOOD = {
         stroma:propositionPredicate stroma:enhances ; stroma:propositionObject stroma:MSCImmunomodulation ;
         stroma:polarity stroma:PolarityPositive .
     event:b a stroma:Discrepancy ; stroma:involves observation:a , observation:b ;
-        stroma:discrepancyKind stroma:DiscrepancyDifferentValues ;
+        stroma:discrepancyKind stroma:DiscrepancyDifferentValues ; stroma:severity stroma:SeverityMinor ;
+        stroma:computation "|59 - 57| = 2" ; stroma:foundByRule <https://w3id.org/stroma/rule/a> ;
         stroma:findingStatus stroma:FindingOpen .""",
     "publication": """
     publication:a a stroma:Publication ; stroma:citation "Stem Cell Res Ther 2025;16:642" ;

@@ -26,10 +26,10 @@ from kg.provenance import INFERRED
 from kg.settings import Settings
 from kg.snapshot import Snapshot, load_store
 from kg.terms import RDF, ROOT, STROMA, expand, mint
+from kg.terms import proposition as claimed
 from kg.web.app import create_app
 from kg.web.why import router
 from kg.why import explain, statement
-from loaders.claims import proposition as claimed
 
 ONTOLOGY = ROOT / "ontology"
 PREDNISONE = ("product:prednisone", "a", "stroma:CautionedCoMedication")

@@ -34,6 +34,7 @@ _LEVELS = {
     mint("graph", "clinicaltrials"): Level.RECORDED,
     mint("graph", "ictrp"): Level.RECORDED,
     mint("graph", "publications"): Level.COMPILED,
+    mint("graph", "reviews"): Level.COMPILED,
     mint("graph", "ontology"): Level.DEFINED,
 }
 
@@ -68,6 +69,7 @@ class Claim:
     field: str = ""  # of the record
     confidence: NamedNode | None = None
     basis: str = ""
+    species: NamedNode | None = None  # that the source's words give, right or wrong
 
     @property
     def name(self) -> str:
@@ -190,6 +192,8 @@ class Observation(Result):
     group: NamedNode
     kinds: frozenset[NamedNode]
     event: str
+    organ_system: str
+    assessment: str  # how events were looked for
     serious: bool | None
 
 
@@ -213,6 +217,18 @@ class Proposition:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """What a curator decided about a finding; `judged` is the finding's summary as it read then."""
+
+    finding: NamedNode
+    status: NamedNode
+    note: str
+    role: str
+    date: str
+    judged: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """All of it. Sequences are sorted by IRI."""
 
@@ -222,7 +238,8 @@ class Reported:
     claims: Mapping[NamedNode, Claim]
     things: Mapping[NamedNode, Thing]
     superclasses: Mapping[NamedNode, frozenset[NamedNode]]  # of a class, all that are told or inferred
-    trials: Mapping[NamedNode, tuple[NamedNode, ...]]  # of an arm, the trials that have it
+    trials: Mapping[NamedNode, tuple[NamedNode, ...]]  # of an arm, regimen, planned outcome or result
+    reviews: Mapping[NamedNode, Review]  # by finding
 
     def thing(self, iri: NamedNode) -> Thing:
         """What is known of a thing; an empty Thing where nothing is."""
@@ -252,6 +269,15 @@ class Reported:
                     todo.append(node)
         return tuple(sorted(found, key=_iri))
 
+    def records(self, iri: NamedNode, graph: NamedNode) -> tuple[NamedNode, ...]:
+        """The registry records that a graph's facts of a trial, or of a part or result of one, come from."""
+        found: dict[NamedNode, None] = {}
+        for trial in (iri, *self.trials.get(iri, ())):
+            for value in self.thing(trial).all(PROV.wasDerivedFrom):
+                if value.graph == graph and isinstance(value.term, NamedNode):
+                    found[value.term] = None
+        return tuple(found)
+
     def places(self, value: Value, of: NamedNode) -> tuple[str, ...]:
         """Where a value of `of` stands: spans of documents, registry records, bases of compiled facts."""
         found = []
@@ -263,7 +289,7 @@ class Reported:
             else:
                 found.append(f"{claim.basis} (claim {claim.name})")
         if not found:
-            records = self.thing(of).nodes(PROV.wasDerivedFrom)
+            records = self.records(of, value.graph)
             found = [f"record {self.thing(r).text(DCTERMS.identifier) or _last(r)}" for r in records]
         return tuple(found)
 
@@ -284,11 +310,12 @@ _SCOPE = frozenset(
     {STROMA.aboutArm, STROMA.aboutGroup, STROMA.comparesGroup, STROMA.forMeasure, STROMA.timepointMonths,
      STROMA.timepointLabel, STROMA.analysisSet, STROMA.producedByStudy, STROMA.forOutcome, STROMA.unit,
      STROMA.valueOperator, STROMA.categoryText, STROMA.periodLabel, STROMA.statisticName, STROMA.eventTerm,
-     STROMA.isSerious, PROV.wasDerivedFrom, RDFS.label, RDF.type}
+     STROMA.isSerious, STROMA.organSystem, STROMA.eventAssessment, PROV.wasDerivedFrom, RDFS.label, RDF.type}
 )  # fmt: skip
 _CLAIM = frozenset(
     {STROMA.asserts, STROMA.modality, STROMA.hasTopic, STROMA.statedAt, STROMA.claimText, STROMA.confidence,
-     STROMA.claimPopulation, STROMA.claimTimepoint, STROMA.basis, STROMA.inField, PROV.wasDerivedFrom}
+     STROMA.claimPopulation, STROMA.claimTimepoint, STROMA.basis, STROMA.inField, STROMA.sourceSpecies,
+     PROV.wasDerivedFrom}
 )  # fmt: skip
 _SPAN = frozenset({STROMA.inDocument, STROMA.lineNumber, STROMA.startOffset, STROMA.endOffset})
 _PROPOSITION = frozenset(
@@ -304,10 +331,14 @@ _THING = frozenset(
         "testsIntervention", "administers", "hasDonorRelation", "hasRoute", "hasTissueSource",
         "doseAmount", "doseLow", "doseHigh", "doseUnit", "doseText", "numberOfDoses", "numberOfDosesLow",
         "numberOfDosesHigh", "doseInterval", "outcomeRole", "timeFrameText", "timeFrameMonths", "forMeasure",
-        "recordFile", "threshold", "thresholdOperator", "measuredInUnit", "improvementDirection",
+        "recordFile", "firstPostedDate", "ofSpecies", "threshold", "thresholdOf",
+        "thresholdOperator", "measuredInUnit", "improvementDirection",
         "doi", "pubmedId", "digestOf",
     )}
 )  # fmt: skip
+_REVIEW = frozenset(
+    {STROMA.findingStatus, STROMA.explanation, STROMA.decidedBy, STROMA.decidedDate, STROMA.judgedSummary}
+)
 _KINDS: Mapping[bytes, frozenset[bytes]] = {
     kind.encode(): frozenset(str(predicate).encode() for predicate in wanted)
     for kinds, wanted in (
@@ -318,6 +349,7 @@ _KINDS: Mapping[bytes, frozenset[bytes]] = {
         (("trial", "arm", "group", "regimen", "product", "collection", "outcome", "record"), _THING),
         (("document", "publication", "ontology"), _THING),
         (("condition",), frozenset({RDF.type, RDFS.label})),
+        (("finding",), _REVIEW),
     )
     for kind in kinds
 }
@@ -327,6 +359,7 @@ _SUBCLASS = str(RDFS.subClassOf).encode()
 _GRAPHS = frozenset(str(graph).encode() for graph in _LEVELS)
 _INFERRED = f"<{BASE}graph/inferred/".encode()
 _PRODUCT, _TYPE = _BASE + b"product/", str(RDF.type).encode()
+_TRIAL, _OF_RA = _BASE + b"trial/", str(STROMA.MSCTherapyForRAStudy).encode()
 
 _WANTED = frozenset.union(*_KINDS.values(), _ELSEWHERE)
 
@@ -336,7 +369,8 @@ _Facts = dict[NamedNode, dict[NamedNode, list[tuple[Term, NamedNode]]]]
 def read(lines: Iterable[bytes]) -> Reported:
     """Read N-Quads lines, one quad each with a named graph: the sources', the ontology's, the inferred ones.
 
-    Of inferred graphs only subclasses and types of products are taken. A line's lexical forms are kept.
+    Of inferred graphs only subclasses, types of products, and which trials are of MSCs in RA. Lexical
+    forms are kept.
     """
     # Tokens until all is read: a byte string knows its hash, a term computes it each time.
     found: dict[bytes, list[tuple[bytes, bytes, bytes]]] = {}
@@ -351,7 +385,11 @@ def read(lines: Iterable[bytes]) -> Reported:
         if p == _SUBCLASS:
             supers.setdefault(s, set()).add(o)
             continue
-        if g not in _GRAPHS and not (p == _TYPE and s.startswith(_PRODUCT) and g.startswith(_INFERRED)):
+        if g not in _GRAPHS and not (
+            p == _TYPE
+            and g.startswith(_INFERRED)
+            and (s.startswith(_PRODUCT) or (s.startswith(_TRIAL) and o == _OF_RA))
+        ):
             continue
         kind = s[len(_BASE) :].split(b"/", 1)[0] if s.startswith(_BASE) else None
         if p in (_ELSEWHERE if kind is None else _KINDS.get(kind, ())):
@@ -418,7 +456,7 @@ def _assemble(facts: _Facts, supers: Mapping[NamedNode, set[NamedNode]]) -> Repo
     backing: dict[tuple[NamedNode, NamedNode, Term], tuple[Claim, ...]] = {
         (p.subject, p.predicate, p.object): p.claims for p in propositions if p.positive
     }
-    special = {"claim", "span", "proposition", "observation", "comparison"}
+    special = {"claim", "span", "proposition", "observation", "comparison", "finding"}
     things = {
         iri: Thing(iri, _all_values(iri, facts[iri], backing))
         for kind, iris in kinds.items()
@@ -439,7 +477,8 @@ def _assemble(facts: _Facts, supers: Mapping[NamedNode, set[NamedNode]]) -> Repo
         claims,
         things,
         _closure(supers),
-        _trials(things),
+        _trials(things, (*observations, *comparisons)),
+        {iri: _review(iri, facts[iri]) for iri in kinds.get("finding", ())},
     )
 
 
@@ -467,7 +506,7 @@ def _claim(iri: NamedNode, facts: _Facts) -> Claim:
         iri, graph, node(STROMA.modality), node(STROMA.hasTopic), span,
         text(STROMA.claimText), text(STROMA.claimPopulation), text(STROMA.claimTimepoint),
         None if span else node(PROV.wasDerivedFrom), text(STROMA.inField), node(STROMA.confidence),
-        text(STROMA.basis),
+        text(STROMA.basis), node(STROMA.sourceSpecies),
     )  # fmt: skip
 
 
@@ -562,16 +601,35 @@ def _result(
         groups[0],
         frozenset(nodes(RDF.type)),
         text(STROMA.eventTerm),
+        text(STROMA.organSystem),
+        text(STROMA.eventAssessment),
         None if serious is None else serious.value == "true",
     )
 
 
-def _trials(things: Mapping[NamedNode, Thing]) -> dict[NamedNode, tuple[NamedNode, ...]]:
-    found: dict[NamedNode, list[NamedNode]] = {}
+def _review(iri: NamedNode, found: Mapping[NamedNode, list[tuple[Term, NamedNode]]]) -> Review:
+    def text(predicate: NamedNode) -> str:
+        return min((t.value for t, _ in found.get(predicate, ())), default="")
+
+    return Review(
+        iri, NamedNode(text(STROMA.findingStatus)), text(STROMA.explanation),
+        text(STROMA.decidedBy), text(STROMA.decidedDate), text(STROMA.judgedSummary),
+    )  # fmt: skip
+
+
+def _trials(
+    things: Mapping[NamedNode, Thing], results: Iterable[Result]
+) -> dict[NamedNode, tuple[NamedNode, ...]]:
+    found: dict[NamedNode, dict[NamedNode, None]] = {}
     for iri, thing in things.items():
-        for arm in thing.nodes(STROMA.hasArm):
-            found.setdefault(arm, []).append(iri)
-    return {arm: tuple(trials) for arm, trials in found.items()}
+        if iri.value.startswith(BASE + "trial/"):
+            for part in (*thing.nodes(STROMA.hasArm), *thing.nodes(STROMA.hasPlannedOutcome)):
+                found.setdefault(part, {})[iri] = None
+                for regimen in things.get(part, Thing(part)).nodes(STROMA.hasIntervention):
+                    found.setdefault(regimen, {})[iri] = None
+    for result in results:
+        found.setdefault(result.iri, {}).update(dict.fromkeys(result.studies))
+    return {part: tuple(trials) for part, trials in found.items()}
 
 
 def _closure(supers: Mapping[NamedNode, set[NamedNode]]) -> dict[NamedNode, frozenset[NamedNode]]:

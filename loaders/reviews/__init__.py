@@ -1,0 +1,1 @@
+"""Reviews: what curators decided about findings."""
