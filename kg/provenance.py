@@ -56,19 +56,20 @@ class Provenance:
         assert isinstance(quad.subject, NamedNode)
         assert isinstance(quad.object, NamedNode | Literal)
         node = proposition((quad.subject, quad.predicate, quad.object))
-        claims = [
-            source
-            for claim, where in self.claims(node)
-            if where == graph
-            for source in self.claim(claim, graph)
-        ]
+        # What an observation is about has no proposition: the claims that give its numbers stand for it.
+        told = self.claims(node) or self._claiming(STROMA.hasEvidence, quad.subject)
+        claims = [source for claim, where in told if where == graph for source in self.claim(claim, graph)]
         return claims or [*self._records(quad)] or [self._of_graph(quad)]
 
     def claims(self, node: NamedNode) -> list[tuple[NamedNode, str]]:
+        """The claims that assert a proposition, each with its graph."""
+        return self._claiming(STROMA.asserts, node)
+
+    def _claiming(self, relation: NamedNode, node: NamedNode) -> list[tuple[NamedNode, str]]:
         return sorted(
             (
                 (quad.subject, _name(quad.graph_name))
-                for quad in self.store.quads_for_pattern(None, STROMA.asserts, node, None)
+                for quad in self.store.quads_for_pattern(None, relation, node, None)
                 if isinstance(quad.subject, NamedNode) and not is_inferred(quad)
             ),
             key=str,
@@ -81,12 +82,15 @@ class Provenance:
             value = self._text(claim, STROMA(name))
             if value:
                 fields[name] = value
-        record = self._text(claim, PROV.wasDerivedFrom)
+        grounds = [
+            quad.object for quad in self.store.quads_for_pattern(claim, PROV.wasDerivedFrom, None, None)
+        ]
+        records = dict.fromkeys(self._ground(each) for each in sorted(grounds, key=str))
         extra = "; ".join(
             f"{words} {fields[name]}".strip()
             for name, words in (
                 ("confidence", ""),
-                ("basis", "by"),
+                ("basis", "basis:"),
                 ("extractionRule", "rule"),
                 ("curatorNote", "note:"),
             )
@@ -95,8 +99,28 @@ class Provenance:
         modality = str(fields.get("modality", ""))
         tail = f" ({extra})" if extra else ""
         firm = f" [{modality}]" if modality not in ("", "asserted") else ""
-        spans = [quad.object for quad in self.store.quads_for_pattern(claim, STROMA.statedAt, None, None)]
-        for span in spans:
+        spans = self._spans(claim)
+        for where, place in spans:
+            yield Source(
+                "claim",
+                compress(claim.value),
+                graph,
+                f"{compress(claim.value)}{firm}: {place}{tail}",
+                {**fields, **where},
+            )
+        if not spans:
+            origin = f": from {', '.join(records)}" if records else ""
+            if records:
+                fields["record"] = ", ".join(records)
+            yield Source(
+                "claim", compress(claim.value), graph, f"{compress(claim.value)}{firm}{origin}{tail}", fields
+            )
+
+    def _spans(self, claim: NamedNode) -> list[tuple[dict[str, str | int], str]]:
+        """The places at which a claim is stated: as fields, and in words."""
+        found = []
+        for quad in self.store.quads_for_pattern(claim, STROMA.statedAt, None, None):
+            span = quad.object
             assert isinstance(span, NamedNode)
             document = self._node(span, STROMA.inDocument)
             where: dict[str, str | int] = {"span": compress(span.value)}
@@ -108,20 +132,17 @@ class Provenance:
                 f"document {where['document']}, line {where['line']}, "
                 f"characters {where['start']}-{where['end']}"
             )
-            yield Source(
-                "claim",
-                compress(claim.value),
-                graph,
-                f"{compress(claim.value)}{firm}: {place}{tail}",
-                {**fields, **where},
-            )
-        if not spans:
-            origin = f": {record}" if record else ""
-            if record:
-                fields["record"] = record
-            yield Source(
-                "claim", compress(claim.value), graph, f"{compress(claim.value)}{firm}{origin}{tail}", fields
-            )
+            found.append((where, place))
+        return found
+
+    def _ground(self, thing: object) -> str:
+        """What a claim was derived from: a record; or another claim, with its places and the note on it."""
+        if not isinstance(thing, NamedNode):
+            return str(thing)
+        places = " and ".join(place for _, place in self._spans(thing))
+        note = self._text(thing, STROMA.curatorNote)
+        said = f" ({places}{f'; note: {note}' if note else ''})" if places else ""
+        return f"{compress(thing.value)}{said}"
 
     def _records(self, quad: Quad) -> Iterator[Source]:
         """The record a statement was read from: its subject's, or that of the thing it belongs to."""

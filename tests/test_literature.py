@@ -494,7 +494,8 @@ def test_an_inference_of_ours_says_so(store: Store) -> None:
         """SELECT ?tissue ?confidence WHERE {
             <https://w3id.org/stroma/product/yang2025-msc> stroma:hasTissueSource ?tissue .
             ?claim a stroma:CuratedStatement ; stroma:basis ?basis ; stroma:confidence ?confidence ;
-                   stroma:asserts [ stroma:propositionObject ?tissue ] }""",
+                   stroma:asserts [ stroma:propositionSubject <https://w3id.org/stroma/product/yang2025-msc> ;
+                                    stroma:propositionObject ?tissue ] }""",
     )
     assert found == [(STROMA.TissueUmbilicalCord.value, STROMA.ConfidenceHigh.value)]
 

@@ -22,7 +22,7 @@ from kg.engine.served import Served
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Explanation, Step, as_json, as_text, as_triples, proposition, rendered
 from kg.ontology import read
-from kg.provenance import INFERRED
+from kg.provenance import INFERRED, Provenance
 from kg.settings import Settings
 from kg.snapshot import Snapshot, load_store
 from kg.terms import RDF, ROOT, STROMA, expand, mint
@@ -111,15 +111,38 @@ def test_an_individual_product_of_whartons_jelly_is_a_cord_product() -> None:
     assert any(" o BFO:0000050" in axiom.manchester for axiom in reason.axioms)
 
 
-def test_prednisone_is_cautioned_through_a_claim_with_its_line_and_characters(store: Store) -> None:
+def test_prednisone_is_cautioned_through_a_curated_statement_with_its_basis_and_the_claims_it_rests_on(
+    store: Store,
+) -> None:
     found = why(store, *PREDNISONE)
 
     sources = [source for axiom in found.reasons[0].axioms for source in axiom.sources]
-    (claim,) = (source for source in sources if source.id == "claim:A321")
-    assert (claim.fields["document"], claim.fields["line"]) == ("000", 80)
-    assert (claim.fields["start"], claim.fields["end"]) == (5442, 5476)
-    assert "generalised" in str(claim.fields["curatorNote"])
+    (curated,) = (source for source in sources if source.kind == "claim")
+    assert curated.id.startswith("claim:curator/")
+    assert curated.fields["confidence"] == "low to medium confidence"
+    assert "our generalisation" in str(curated.fields["basis"])
+    for place in (
+        "claim:A321 (document 000, line 80, characters 5442-5476;",
+        "claim:A322 (document 000, line 80,",
+    ):
+        assert place in str(curated.fields["record"])
+        assert place in curated.text
     assert [rule.graph for rule in found.rules] == ["graph:inferred/type"]
+
+
+def test_every_statement_between_things_that_the_documents_give_leads_to_a_line(store: Store) -> None:
+    known = Provenance(store, ONTOLOGY)
+    nodes = tuple(mint(kind, "x").value[:-1] for kind in ("claim", "span", "proposition", "document"))
+    asked = 0
+    for quad in store.quads_for_pattern(None, None, None, mint("graph", "literature")):
+        subject, object = quad.subject, quad.object
+        if not isinstance(subject, NamedNode) or not isinstance(object, NamedNode):
+            continue
+        if not subject.value.startswith(nodes):
+            asked += 1
+            sources = known.sources((subject, quad.predicate, object))
+            assert any(s.kind == "claim" and ", line " in s.text for s in sources), quad
+    assert asked > 2_000
 
 
 def test_a_chain_is_unrolled_to_its_two_stated_edges_with_their_claims(store: Store) -> None:
@@ -228,8 +251,8 @@ def test_the_text_reads_from_the_conclusion_down_to_the_characters(store: Store)
     lines = as_text(why(store, *PREDNISONE)).splitlines()
 
     assert lines[0] == "prednisone is 'cautioned co-medication'"
-    said = "claim:A321: document 000, line 80, characters 5442-5476"
-    assert any(line.strip().startswith(said) for line in lines)
+    said = "claim:A321 (document 000, line 80, characters 5442-5476;"
+    assert any(line.strip().startswith("claim:curator/") and said in line for line in lines)
 
 
 # ---------------------------------------------------------------- bad input

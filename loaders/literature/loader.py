@@ -7,7 +7,8 @@ The tables (tab-separated, sorted, one thing a row; they are the source of truth
 
     documents.tsv     the documents, with the SHA-256 that fixes what offsets mean
     entities.tsv      the trials, groups, regimens, products ... that the documents talk about
-    relations.tsv     edges no single span states: definitions, or a curator's inference with its basis
+    relations.tsv     edges no single span states: what we mean by a thing, or a curator's inference, with its
+                      basis; both tables name the claims they rest on
     observations.tsv  one node a reported number (or table cell): of which group, for which measure, when;
                       `document` and `line` list the places that report it, blanks between them
     claims.tsv        every statement, with the span it stands at
@@ -47,6 +48,7 @@ _KINDS = frozenset(
         "AdverseEventObservation", "FlowObservation", "GroupComparison",
     }
 )  # fmt: skip
+_MEANT = "What we mean by this thing, which the documents speak of."
 _MODALITIES = frozenset({"Asserted", "Hedged", "Recommended"})
 
 
@@ -153,10 +155,12 @@ def _check(records: Mapping[str, Sequence[Record]]) -> None:
         row = record.within("entities")
         for curie in row.require("types").split(" "):
             known.require(row, "types", curie)
+        _check_grounds(row, known)
     for record in records["observations"]:
         _check_observation(record.within("observations"), known)
     for record in records["relations"]:
         _check_edge(record.within("relations"), known)
+        _check_grounds(record.within("relations"), known)
     claims_of = _check_statements(records["statements"], known)
     asserted = {claim for claims in claims_of.values() for claim in claims}
     for identifier, record in known.claims.items():
@@ -225,6 +229,14 @@ def _check_edge(row: Record, known: _Known) -> None:
     known.require(row, "predicate", row.require("predicate"))
     if row.require("datatype") == "iri":
         known.require(row, "object", row.require("object"))
+
+
+def _check_grounds(row: Record, known: _Known) -> None:
+    """Stop where a row of ours names no claim of the documents that it rests on, or one nobody knows."""
+    row.require("claims")
+    for identifier in _words(row, "claims"):
+        if identifier not in known.claims:
+            raise row.bad("claims", identifier, "no claim has this id", "Name the claims it rests on")
 
 
 def _check_statements(statements: Sequence[Record], known: _Known) -> Mapping[str, set[str]]:
@@ -350,28 +362,39 @@ def _document(row: Record, graph: Graph) -> Iterator[Quad]:
 
 def _entity(row: Record, graph: Graph) -> Iterator[Quad]:
     entity = _iri(row, "id", row.require("id"))
-    for curie in row.require("types").split(" "):
-        yield graph.quad(entity, RDF.type, _iri(row, "types", curie))
     yield graph.quad(entity, RDFS.label, emit.lang(row.require("label"), "en"))
     if note := row.text("note"):
         yield graph.quad(entity, STROMA.curatorNote, emit.lang(note, "en"))
+    types = [_iri(row, "types", curie) for curie in row.require("types").split(" ")]
+    yield from _curated(row, graph, [(entity, RDF.type, kind) for kind in types])
 
 
 def _relation(row: Record, graph: Graph) -> Iterator[Quad]:
-    subject, predicate, value = _edge(row)
-    basis = row.text("basis")
-    if basis is None:
-        yield graph.quad(subject, predicate, value)
-        return
-    # An inference of ours is a claim too, so that nobody takes it for the document's word.
-    claim = mint("claim", "curator", digest(str(subject), str(predicate), str(value)))
+    yield from _curated(row, graph, [_edge(row)])
+
+
+def _curated(
+    row: Record, graph: Graph, edges: Sequence[tuple[NamedNode, NamedNode, NamedNode | Literal]]
+) -> Iterator[Quad]:
+    """What we say and no single span does: a claim of ours, so that nobody takes it for the document's word.
+
+    `claims` are the document's claims it rests on. Without a basis it says what we mean by a thing.
+    """
+    subject, predicate, _ = edges[0]
+    claim = mint("claim", "curator", digest(str(subject), str(predicate), *(str(edge[2]) for edge in edges)))
+    basis, confidence = row.text("basis"), row.text("confidence")
     yield graph.quad(claim, RDF.type, STROMA.CuratedStatement)
-    yield graph.quad(claim, STROMA.basis, emit.lang(basis, "en"))
-    confidence = _iri(row, "confidence", "stroma:Confidence" + row.require("confidence"))
-    yield graph.quad(claim, STROMA.confidence, confidence)
+    yield graph.quad(claim, STROMA.basis, emit.lang(basis or _MEANT, "en"))
+    yield graph.quad(
+        claim, STROMA.confidence, _iri(row, "confidence", f"stroma:Confidence{confidence or 'High'}")
+    )
+    yield graph.quad(claim, STROMA.modality, STROMA.ModalityAsserted)
+    for identifier in _words(row, "claims"):
+        yield graph.quad(claim, PROV.wasDerivedFrom, mint("claim", identifier))
     yield from rests_on(graph, claim, STROMA.LevelCurated, BY_CURATOR)
     yield from generation(graph, claim)
-    yield from asserts(graph, claim, subject, predicate, value)
+    for edge in edges:
+        yield from asserts(graph, claim, *edge)
 
 
 def _observation(row: Record, graph: Graph) -> Iterator[Quad]:
