@@ -23,7 +23,7 @@ import typer
 
 from kg.engine import Limits, guard
 from kg.engine.formats import Kind, named_format
-from kg.errors import BuildError, SnapshotError, SourceError, StromaError, UsageError
+from kg.errors import BuildError, EndpointError, SnapshotError, SourceError, StromaError, UsageError
 from kg.settings import Settings
 from kg.terms import compress
 
@@ -547,6 +547,34 @@ def mappings(
         raise SourceError(f"{len(problems)} mappings are not right; see above", source="mappings")
     held = "form, labels and verified ids hold"
     print(held if against is None else "every mapping is as its vocabulary has it")
+
+
+@_verb(
+    "Look at a SPARQL endpoint as the public monitors do.",
+    "kg selfcheck http://127.0.0.1:8000/sparql",
+    "kg selfcheck https://sparql.uniprot.org/sparql --format json",
+    "kg selfcheck http://127.0.0.1:8000/sparql --least 90",
+)
+def selfcheck(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint's address; any endpoint.")],
+    format: Annotated[str, typer.Option(help="text or json.")] = "text",
+    least: Annotated[float, typer.Option(help="Fail below this score, of 100.")] = 0,
+    timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = 10,
+) -> None:
+    """Say how available, discoverable, interoperable and fresh an endpoint is, with a reason for each point.
+
+    Sends about 60 requests, none of which changes anything. Fails where it does not answer at all.
+    """
+    from kg.selfcheck import selfcheck as run
+
+    if format not in ("text", "json"):
+        raise UsageError(f"--format {format}: there is no such format; there are: text, json")
+    verdict = run(url, timeout=timeout)
+    print(verdict.json() if format == "json" else verdict.text())
+    if not verdict.answers:
+        raise EndpointError(f"{url} does not answer a SPARQL query; see above")
+    if verdict.score < least:
+        raise EndpointError(f"{url} scores {verdict.score:.1f}, below the {least:g} asked for; see above")
 
 
 @_verb("Say what is published.", "kg info", "kg info --json")

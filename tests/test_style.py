@@ -21,7 +21,7 @@ HOMES = {
     "rustdl": {"kg/referees.py"},
     "shacl": {"kg/validation.py"},
     "typer": {"kg/cli.py", "kg/__main__.py"},
-    "httpx": {"loaders/fetch.py", "kg/engine/remote.py"},
+    "httpx": {"loaders/fetch.py", "kg/engine/remote.py", "kg/selfcheck.py"},
     "rdflib": {"kg/ontology.py", "kg/rules.py", "kg/why.py", *RELEASE},  # why: what a rule asks for
     "pyhornedowl": {"loaders/obo/formats.py", "kg/release/__init__.py", "kg/referees.py"},
     "yaml": {"kg/canned.py", "loaders/mappings/loader.py"},  # headers of queries and of SSSOM tables
