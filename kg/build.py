@@ -25,7 +25,7 @@ from kg import ontology as ontologies
 from kg.canned import Catalogue
 from kg.dump import write_dump
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
-from kg.evidence import findings, reported
+from kg.evidence import derivation, findings, reported
 from kg.evidence.reported import Reported
 from kg.evidence.rules import RULES
 from kg.ontology import Ontology
@@ -67,7 +67,16 @@ LEFT_OUT = {
     "publications/registered_msc_ra_trials_17.tsv": "its facts are embedded in the source clinicaltrials",
 }
 # A new version of one of these may give other quads from the same files.
-_PACKAGES = ("pyoxigraph", "rdflib", "pyelk-reasoner", "shacl", "obonet", "py-horned-owl", "scipy")
+_PACKAGES = (
+    "pyoxigraph",
+    "rdflib",
+    "pyelk-reasoner",
+    "shacl",
+    "obonet",
+    "py-horned-owl",
+    "scipy",
+    "statsmodels",
+)
 _CHUNK = 5_000  # quads between two reports of progress
 
 
@@ -171,6 +180,7 @@ def _evidence(known: Reported, *, strict: bool) -> Iterator[Quad]:
     if strict:
         findings.check_reviews(known.reviews, found)
     yield from findings.quads(known, found)
+    yield from derivation.quads(known)
 
 
 # ------------------------------------------------------------------------------------ nothing to do
@@ -331,7 +341,7 @@ def _without(graph: NamedNode, lines: Iterable[bytes], left_out: Counter[bytes])
 
 
 def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, report: Report) -> None:
-    """All sources together with the ontology against the shapes; only violations stop the build."""
+    """Files together with the ontology against the shapes; only violations stop the build."""
     together = chain(_lines(files), map(line_of, ontology.quads))
     results = validation.validate(together, shapes, folder=files[0].parent)
     broken = [result for result in results if result.severity == "Violation"]

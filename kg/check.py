@@ -22,7 +22,7 @@ from kg.terms import BASE, compress, expand
 
 _ADDED = tuple(
     f"<{BASE}graph/{name}".encode()
-    for name in ("ontology>", "claims-derived>", "inferred/", "metadata>", "findings>")
+    for name in ("ontology>", "claims-derived>", "inferred/", "metadata>", "findings>", "derived>")
 )
 
 

@@ -65,6 +65,7 @@ DUMP = BASE + "dump/"  # the newest snapshot's files
 _GRAPHS = {
     "ontology": "The ontology: our modules with the stubs of public terms",
     "claims-derived": "Axioms generated from accepted claims, each annotated with its claims",
+    "derived": "Numbers computed from reported numbers, each with its method and inputs",
     "findings": "Findings: where statements disagree, and the rules that found them",
     "metadata": "Description of the snapshot, its sources, graphs and inference rules",
     "examples": "Questions with their SPARQL, as examples",

@@ -60,6 +60,7 @@ KINDS = frozenset(
         "collection",
         "comparison",
         "condition",
+        "derived",
         "document",
         "event",
         "finding",

@@ -31,7 +31,9 @@ def test_every_graph_says_its_level_and_what_made_it(embedded: Snapshot) -> None
     assert {name: levels[name] for name in sorted(levels) if not name.startswith("inferred/")} == {
         "claims-derived": {"stroma:LevelInferred"},
         "clinicaltrials": {"stroma:LevelRecorded"},
+        "derived": {"stroma:LevelRecomputed"},
         "examples": {"stroma:LevelDescribed"},
+        "findings": {"stroma:LevelRecomputed"},
         "literature": {"stroma:LevelStated"},
         "mappings": {"stroma:LevelCurated"},
         "metadata": {"stroma:LevelDescribed"},

@@ -80,6 +80,22 @@ GOOD = {
         stroma:doi "10.1186/s13287-025-04772-x" ; stroma:pubmedId "12480809" ;
         stroma:publicationYear "2025"^^xsd:gYear .
     publication:b a stroma:Publication ; rdfs:label "Ra 2011" ; stroma:pmcId "PMC3222617" .""",
+    "derived": """
+    derived:a a stroma:EffectEstimate ; rdfs:label "risk difference" ; stroma:unit "1" ;
+        stroma:derivationMethod stroma:MethodRiskDifference ; stroma:computation "25 of 28 against 31 of 69" ;
+        stroma:derivedValue 0.4436 ; stroma:ciLow 0.2415 ; stroma:ciHigh 0.5753 ; stroma:ciLevel 95.0 ;
+        stroma:comparedGroup group:b ; stroma:referenceGroup group:a ; stroma:forMeasure stroma:MeasureACR20 ;
+        prov:wasDerivedFrom observation:a , observation:b ; prov:wasGeneratedBy activity:derivation .
+    derived:b a stroma:DerivedCount ; stroma:unit "{patients}" ; stroma:computation "9 % of 200" ;
+        stroma:derivationMethod stroma:MethodCountFromPercentage ;
+        stroma:derivedLow 17.0 ; stroma:derivedHigh 19.0 ;
+        prov:wasDerivedFrom observation:a ; prov:wasGeneratedBy activity:derivation .
+    derived:c a stroma:PooledEffect ; stroma:unit "1" ; stroma:computation "2 studies, I² 40 %" ;
+        stroma:derivationMethod stroma:MethodRandomEffects ; stroma:derivedValue 0.7 ;
+        stroma:studyCount 2.0 ; stroma:iSquared 0.4 ; stroma:tauSquared 0.1 ;
+        prov:wasDerivedFrom derived:a , derived:d ; prov:wasGeneratedBy activity:derivation .
+    derived:e a stroma:PoolingAssessment ; stroma:mayBePooled false ; stroma:explanation "not pooled"@en ;
+        stroma:poolingReason stroma:PoolingReasonSharedPatients ; prov:wasDerivedFrom derived:a .""",
     "label": """
     collection:a a stroma:StudyCollection ; rdfs:label "registered trials" .""",
     "organization": """
@@ -95,6 +111,51 @@ GOOD = {
 
 # shape file, what is changed (text, and what takes its place), severity, words of the message
 BAD = [
+    ("derived", "stroma:derivationMethod stroma:MethodRiskDifference ;", "", "Violation", "the one method"),
+    ("derived", "stroma:MethodRiskDifference", "stroma:MeasureACR20", "Violation", "the one method"),
+    (
+        "derived",
+        "prov:wasDerivedFrom observation:a , observation:b ;",
+        "",
+        "Violation",
+        "Point at the observations",
+    ),
+    ("derived", " ; prov:wasGeneratedBy activity:derivation .", " .", "Violation", "which activity"),
+    ("derived", ' ; stroma:computation "25 of 28 against 31 of 69"', "", "Violation", "into words"),
+    ("derived", 'stroma:unit "1" ;', "", "Violation", "UCUM"),
+    ("derived", "derivedValue 0.4436", 'derivedValue "0.4436"', "Violation", "a decimal number"),
+    ("derived", "stroma:derivedLow 17.0 ;", "", "Violation", "says nothing"),
+    ("derived", "derivedLow 17.0", "derivedLow 20.0", "Violation", "lies above the upper one"),
+    ("derived", "ciLow 0.2415", "ciLow 0.6", "Violation", "confidence limit lies above"),
+    ("derived", "stroma:ciLevel 95.0", "stroma:percentage 44.9", "Violation", "out of a derived number"),
+    (
+        "derived",
+        "stroma:referenceGroup group:a",
+        "stroma:referenceGroup group:b",
+        "Violation",
+        "another than its",
+    ),
+    ("derived", "stroma:referenceGroup group:a ;", "", "Violation", "set against"),
+    ("derived", "stroma:forMeasure stroma:MeasureACR20 ;", "", "Violation", "what was compared"),
+    ("derived", "studyCount 2.0", "studyCount 1.0", "Violation", "two studies"),
+    ("derived", "iSquared 0.4", "iSquared 40.0", "Violation", "as a share"),
+    ("derived", "tauSquared 0.1", "tauSquared -0.1", "Violation", "variance between studies"),
+    (
+        "derived",
+        "stroma:mayBePooled false",
+        'stroma:mayBePooled "no"',
+        "Violation",
+        "whether results were pooled",
+    ),
+    ("derived", 'stroma:explanation "not pooled"@en ;', "", "Violation", "Explain the verdict"),
+    ("derived", " ; prov:wasDerivedFrom derived:a .", " .", "Violation", "that were looked at"),
+    (
+        "derived",
+        "stroma:poolingReason stroma:PoolingReasonSharedPatients ;",
+        "",
+        "Violation",
+        "why the results",
+    ),
     ("trial", 'dcterms:identifier "NCT01547091" ;', "", "Violation", "its identifier"),
     ("trial", 'dcterms:title "UC-MSC in RA" ;', "", "Violation", "a title"),
     ("trial", "stroma:Phase1Phase2", "stroma:Phase7", "Violation", "stroma:TrialPhase"),

@@ -326,7 +326,8 @@ _THING = frozenset(
     | {STROMA(name) for name in (
         "hasArm", "hasArmType", "hasIntervention", "hasCoMedication", "pools", "enrollmentCount",
         "enrollmentType", "hasPhase", "phaseText", "hasStatus", "statusAsOf", "hasStatusRecord",
-        "hasAllocation", "hasMasking", "hasPlannedOutcome", "hasPublication", "extensionOf", "secondaryId",
+        "hasAllocation", "hasInterventionModel", "hasMasking", "hasPlannedOutcome", "hasPublication",
+        "extensionOf", "secondaryId",
         "studiesCondition", "startDate", "completionDate", "resultsPostedDate", "hasMember", "testsProduct",
         "testsIntervention", "administers", "hasDonorRelation", "hasRoute", "hasTissueSource",
         "doseAmount", "doseLow", "doseHigh", "doseUnit", "doseText", "numberOfDoses", "numberOfDosesLow",

@@ -277,6 +277,56 @@ def implied_person_years(events: int, printed_rate: str | Decimal, per: int = 10
     return value, Interval(float(per * events / high), longest)
 
 
+@dataclass(frozen=True)
+class FollowUp:
+    """A group's follow-up in person-years, and the whole numbers of events its printed rates stand for."""
+
+    person_years: Interval
+    events: tuple[int, ...]
+
+
+def split_events(
+    total: int, first: Sequence[str], second: Sequence[str], per: int = 100
+) -> tuple[tuple[FollowUp, FollowUp], ...]:
+    """Every way in which `total` events of two groups agree with the groups' printed rates.
+
+    `first` and `second` are the rates of each group as printed, per `per` person-years: those of the events
+    that are split come first, then those of other events over the same follow-up. A rate prints as it does
+    only for some follow-ups, events are whole numbers, and a group has one follow-up: together these may
+    leave one way only. The intervals are a matter of rounding, not of sampling. Raises Undefined for a rate
+    that prints as 0, which a group of any follow-up may have.
+    """
+    _count(total)
+    found = []
+    for events in range(1, total):
+        ways = [
+            _follow_ups(count, rates, per) for count, rates in ((events, first), (total - events, second))
+        ]
+        found += [(one, other) for one in ways[0] for other in ways[1]]
+    return tuple(found)
+
+
+def _follow_ups(events: int, rates: Sequence[str], per: int) -> list[FollowUp]:
+    """The follow-ups of one group over which `events` have the first rate, and whole numbers the others."""
+    bounds = [_rounding(printed) for printed in rates]
+    if not rates or any(low <= 0 for low, _ in bounds):
+        raise Undefined(f"rates {', '.join(rates) or '(none)'}: each must print as more than 0")
+    ways: list[tuple[Fraction, Fraction, tuple[int, ...]]] = [
+        (per * events / bounds[0][1], per * events / bounds[0][0], (events,))
+    ]
+    for low, high in bounds[1:]:
+        ways = [
+            (max(shortest, per * count / high), min(longest, per * count / low), (*counts, count))
+            for shortest, longest, counts in ways
+            for count in range(math.ceil(shortest * low / per), math.floor(longest * high / per) + 1)
+        ]
+    return [
+        FollowUp(Interval(float(shortest), float(longest)), counts)
+        for shortest, longest, counts in ways
+        if shortest <= longest
+    ]
+
+
 # --------------------------------------------------------------------------------------------- means
 
 
