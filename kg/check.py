@@ -7,7 +7,7 @@ not stop the others.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +41,12 @@ def check(
     *,
     hermit: bool = False,
     mappings: Callable[[], Sequence[StromaError]] | None = None,
+    claims: Callable[[], Mapping[str, tuple[int, int]]] | None = None,
 ) -> Iterator[Finding]:
     """Every check in turn, over the ontology in `root` and, where there is one, a snapshot.
 
-    `mappings` says what is wrong with the mappings to other vocabularies: a loader's business, so handed in.
+    `mappings` says what is wrong with the mappings to other vocabularies, `claims` how many rows of the
+    ledger of claims are formalised and how many text, by kind: a loader's business, so handed in.
     """
     try:
         ontology = ontologies.read(root / "ontology")
@@ -56,6 +58,8 @@ def check(
     yield _coverage(root / "ontology" / "coverage.tsv", ontology)
     if mappings is not None:
         yield _mappings(mappings())
+    if claims is not None:
+        yield _claims(claims)
     yield from _checks("source", root / "ontology", checks.store_of_modules(ontology.files), places)
     yield _consistency(ontology, snapshot, root / "ontology" / "rules", places)
     if hermit:
@@ -112,6 +116,22 @@ def _mappings(problems: Sequence[StromaError]) -> Finding:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         return Finding("mappings", False, "; ".join(map(str, problems[:5])) + more)
     return Finding("mappings", True, "form, labels and verified ids hold")
+
+
+def _claims(account: Callable[[], Mapping[str, tuple[int, int]]]) -> Finding:
+    """How many rows of the claims ledger became statements, and how many are text with a reason, by kind."""
+    try:
+        kinds = account()
+    except StromaError as problem:
+        return Finding("claims", False, str(problem))
+    formal, text = (sum(counts[n] for counts in kinds.values()) for n in (0, 1))
+    by_kind = ", ".join(f"{kind} {a}/{b}/{a + b}" for kind, (a, b) in kinds.items())
+    return Finding(
+        "claims",
+        True,
+        f"{formal + text} claims of the ledger: {formal} formalised, {text} kept as text with the reason "
+        f"(by kind, formalised/text/all: {by_kind})",
+    )
 
 
 def _checks(scope: str, folder: Path, store: Store, places: checks.Places) -> Iterator[Finding]:

@@ -414,14 +414,16 @@ def _serve(
 def check(
     hermit: Annotated[bool, typer.Option("--hermit", help="Ask HermiT too; needs a Java.")] = False,
 ) -> None:
-    """Check the ontology (syntax, annotations, mappings, consistency) and the graph against its shapes."""
+    """Check the ontology (syntax, annotations, mappings, consistency), the claims, and the graph's shapes."""
     from kg.check import check as run
     from kg.snapshot import current
+    from loaders.literature.ledger import account
     from loaders.mappings.review import review
 
     settings = _settings()
     failed = 0
-    for finding in run(settings.root, current(settings.var), hermit=hermit, mappings=review):
+    published = current(settings.var)
+    for finding in run(settings.root, published, hermit=hermit, mappings=review, claims=account):
         print(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.check}: {finding.detail}", flush=True)
         failed += not finding.holds
     if failed:

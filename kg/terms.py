@@ -80,7 +80,7 @@ KINDS = frozenset(
         "query",
         "record",
     }
-    | {"regimen", "rule", "snapshot", "source", "span", "trial"}
+    | {"regimen", "rule", "scheme", "snapshot", "source", "span", "trial"}
 )
 
 

@@ -6,7 +6,8 @@ knows stops the load, naming the row: a reference that dangles would be a fact n
 The tables (tab-separated, sorted, one thing a row; they are the source of truth):
 
     documents.tsv     the documents, with the SHA-256 that fixes what offsets mean
-    entities.tsv      the trials, groups, regimens, products ... that the documents talk about
+    entities.tsv      the trials, groups, regimens, products ... that the documents talk about; one without
+                      types is described by another source
     relations.tsv     edges no single span states: what we mean by a thing, or a curator's inference, with its
                       basis; both tables name the claims they rest on
     observations.tsv  one node a reported number (or table cell): of which group, for which measure, when;
@@ -146,14 +147,14 @@ def _check(records: Mapping[str, Sequence[Record]]) -> None:
         claims=_unique(records["claims"]),
         observations=_unique(records["observations"]),
         entities={
-            key: row.within("entities").require("types")
+            key: row.within("entities").text("types") or ""
             for key, row in _unique(records["entities"]).items()
         },
         terms=_declared_terms(),
     )  # fmt: skip
     for record in records["entities"]:
         row = record.within("entities")
-        for curie in row.require("types").split(" "):
+        for curie in _words(row, "types"):
             known.require(row, "types", curie)
         _check_grounds(row, known)
     for record in records["observations"]:
@@ -361,9 +362,12 @@ def _document(row: Record, graph: Graph) -> Iterator[Quad]:
 
 
 def _entity(row: Record, graph: Graph) -> Iterator[Quad]:
-    entity = _iri(row, "id", row.require("id"))
+    entity, note = _iri(row, "id", row.require("id")), row.text("note")
+    if row.text("types") is None and note is not None:
+        row.text("claims")
+        return  # another source describes it, which the note names; here it is only pointed at
     yield graph.quad(entity, RDFS.label, emit.lang(row.require("label"), "en"))
-    if note := row.text("note"):
+    if note:
         yield graph.quad(entity, STROMA.curatorNote, emit.lang(note, "en"))
     types = [_iri(row, "types", curie) for curie in row.require("types").split(" ")]
     yield from _curated(row, graph, [(entity, RDF.type, kind) for kind in types])
