@@ -384,7 +384,7 @@ def _serve(
 ) -> None:
     from kg.canned import Catalogue
     from kg.web import app as web
-    from kg.web import discovery, queries, things
+    from kg.web import discovery, logs, queries, things
     from kg.web import why as explanations
 
     catalogue = Catalogue.read(settings.root / "queries")
@@ -404,7 +404,8 @@ def _serve(
         lambda _, settings: discovery.router(catalogue),
         lambda _, settings: things.router(catalogue, settings),
     ]
-    web.run(snapshot, settings, routers=routers, on_ready=ready, find=find)
+    with logs.written_to(settings.log):
+        web.run(snapshot, settings, routers=routers, on_ready=ready, find=find)
 
 
 # ------------------------------------------------------------------------------ check, verify, info

@@ -35,6 +35,15 @@ class Settings:
     stop_seconds: float = 30.0  # how long running answers may take to finish when the server is stopped
     old_versions: int = 1  # older snapshots loaded at once for `?version=`; 0: none is served
     old_version_seconds: float = 60.0  # an older snapshot is dropped when nobody asks for so long
+    connections: int = 1000  # open at once; one more is told to come back
+    head_bytes: int = 256 * 1024  # of a request's address and headers
+    head_seconds: float = 10.0  # until they are here
+    body_seconds: float = 30.0  # then until the request's body is here
+    client_rate: float = 0.0  # requests a second that one client may send; 0: any number
+    client_burst: int = 20  # so many of them at once
+    log: str = ""  # where requests and events are logged as JSON lines: a file, - for stderr, "" for nowhere
+    log_clients: str = "coarse"  # in the log: the client's network ("coarse"), "whole" address, or "off"
+    log_queries: str = "hash"  # in the log: a query's "hash", or its "text" too
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
@@ -56,9 +65,21 @@ class Settings:
             ("stop_seconds", self.stop_seconds, 0, 86_400),
             ("old_versions", self.old_versions, 0, 1_000),
             ("old_version_seconds", self.old_version_seconds, 0, 86_400),
+            ("connections", self.connections, 1, 10**6),
+            ("head_bytes", self.head_bytes, 1024, 2**30),
+            ("head_seconds", self.head_seconds, 0.001, 86_400),
+            ("body_seconds", self.body_seconds, 0.001, 86_400),
+            ("client_rate", self.client_rate, 0, 10**6),
+            ("client_burst", self.client_burst, 1, 10**6),
         ):
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value}; it must lie between {least} and {most}")
+        for name, word, words in (
+            ("log_clients", self.log_clients, ("coarse", "whole", "off")),
+            ("log_queries", self.log_queries, ("hash", "text")),
+        ):
+            if word not in words:
+                raise UsageError(f"{name} is {word!r}; it must be one of {', '.join(words)}")
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -83,6 +104,15 @@ class Settings:
             ("stop_seconds", float),
             ("old_versions", int),
             ("old_version_seconds", float),
+            ("connections", int),
+            ("head_bytes", int),
+            ("head_seconds", float),
+            ("body_seconds", float),
+            ("client_rate", float),
+            ("client_burst", int),
+            ("log", str),
+            ("log_clients", str),
+            ("log_queries", str),
             ("host", str),
             ("port", int),
         ):

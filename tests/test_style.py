@@ -24,6 +24,7 @@ HOMES = {
     "httpx": {"loaders/fetch.py", "kg/engine/remote.py", "kg/selfcheck.py"},
     "rdflib": {"kg/ontology.py", "kg/rules.py", "kg/why.py", *RELEASE},  # why: what a rule asks for
     "pyhornedowl": {"loaders/obo/formats.py", "kg/release/__init__.py", "kg/referees.py"},
+    "prometheus_client": {"kg/web/metrics.py"},
     "yaml": {"kg/canned.py", "loaders/mappings/loader.py"},  # headers of queries and of SSSOM tables
     "jinja2": {"kg/reference/pages.py", "kg/web/pages.py"},
     "scipy": {"kg/evidence/statistics.py", "kg/evidence/pooling.py"},

@@ -13,8 +13,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import metadata
 from types import FrameType
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import uvicorn
@@ -31,11 +33,12 @@ from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about, download, graphs, health, search, site, sparql
+from kg.web import about, download, graphs, health, metrics, search, site, sparql
 from kg.web.asked import IS_HEAD, engine_of, note
-from kg.web.http import Protocol
+from kg.web.http import Bounds, Protocol
 from kg.web.pages import CONTENT_SECURITY_POLICY
 from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
+from kg.web.watching import Watched, seen_of
 
 RouterFactory = Callable[[Served, Settings], APIRouter]
 
@@ -54,10 +57,12 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         redirect_slashes=False,  # the pages of things see to that
     )
     app.state.indexes = {}
+    app.state.metrics = figures = metrics.Metrics(served)
     routes = [*app.routes]
     own = (
         about.router(settings),
         health.router(),
+        metrics.router(figures),
         site.router(),
         search.router(),
         graphs.router(settings),
@@ -102,6 +107,7 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_bug)
     app.add_middleware(_Front, sparql=sparql.SparqlEndpoint(settings), routes=routes, served=served)
+    app.add_middleware(Watched, metrics=figures, settings=settings)
     return app
 
 
@@ -127,11 +133,12 @@ class _Front:
         (b"access-control-allow-origin", b"*"),
         (
             b"access-control-expose-headers",
-            b"ETag, Link, Retry-After, Server-Timing, X-Stroma-Snapshot, X-Stroma-Version",
+            b"ETag, Link, Retry-After, Server-Timing, X-Stroma-Problem, X-Stroma-Snapshot, X-Stroma-Version",
         ),
         (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-opener-policy", b"same-origin"),
     )
     _PREFLIGHT = (
         (b"access-control-allow-headers", b"Accept, Content-Type, If-None-Match, *"),
@@ -183,6 +190,7 @@ class _Front:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in sparql.PATHS:
+            seen_of(scope).route = "/sparql"
             await self._sparql(scope, receive, send)
         elif scope["method"] == "OPTIONS" and (allowed := _methods(self._routes, scope)):
             methods = [
@@ -198,7 +206,9 @@ class _Front:
                     message = {**message, "body": b""}
                 await send(message)
 
-            await self._app({**scope, "method": "GET", IS_HEAD: True}, receive, send_head)
+            as_get = {**scope, "method": "GET", IS_HEAD: True}
+            await self._app(as_get, receive, send_head)
+            seen_of(scope).route = getattr(as_get.get("route"), "path", "")
         else:
             await self._app(scope, receive, send)
 
@@ -279,9 +289,10 @@ async def _serve(
 ) -> None:
     async with served:
         app = create_app(served, settings, routers=[make(served, settings) for make in routers])
+        bounds = Bounds.of(settings, lambda why: app.state.metrics.refused.labels(why).inc())
         config = uvicorn.Config(
             app,
-            http=Protocol,
+            http=cast(Any, partial(Protocol, bounds=bounds)),
             ws="none",
             lifespan="off",
             access_log=False,

@@ -31,6 +31,7 @@ _TITLES = {
     "unsupported-media-type": "This kind of request body is not understood",
     "method-not-allowed": "This method is not for this address",
     "bad-request": "The request is not one of the SPARQL protocol",
+    "too-many-requests": "Too many requests",
     "not-found": "There is nothing here",
     "usage": "There is no such thing here",
     "version-gone": "This version is not kept any more",
@@ -61,6 +62,14 @@ class MethodNotAllowed(BadRequest):
     slug = "method-not-allowed"
 
 
+class TooManyRequests(BadRequest):
+    """A client asks more often than it may; `retry_after` is in seconds."""
+
+    status = 429
+    slug = "too-many-requests"
+    retry_after = 1
+
+
 class NotFound(BadRequest):
     """No resource has this address."""
 
@@ -75,8 +84,8 @@ def answer_to(error: StromaError, accept: str | None, version: str, query: str |
     """
     details = _details(error, query)
     found = choose(accept, _OFFERED)
-    headers = {"Vary": "Accept", "Cache-Control": "no-store"}
-    if isinstance(error, ServerBusy):
+    headers = {"Vary": "Accept", "Cache-Control": "no-store", "X-Stroma-Problem": error.slug}
+    if isinstance(error, ServerBusy | TooManyRequests):
         headers["Retry-After"] = str(error.retry_after)
     form = 0 if found is None else found[0]
     if form == 1:

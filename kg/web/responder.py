@@ -25,6 +25,7 @@ from kg.web.documents import matches
 from kg.web.formats import negotiate
 from kg.web.pages import closing, opening
 from kg.web.problems import answer_to
+from kg.web.watching import seen_of
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Responder:
         gets. Errors become responses, never exceptions.
         """
         accept = joined(request, "accept")
+        seen_of(request.scope).query = text
         try:
             return await self._respond(request, text, dataset, format, accept, heading)
         except StromaError as error:
