@@ -7,7 +7,12 @@ grlc reads it), so each file runs as it is in any SPARQL editor:
     #+ tags: [trials]
     #+ params:
     #+   - {name: status, type: iri, default: stroma:StatusCompleted, description: Recruitment status}
-    #+ columns: {trial: Registered trial, title: Its short title}
+    #+     of: stroma:RecruitmentStatus
+    #+ columns: {trial: Registered trial, title: Its short title, weight: Body weight}
+    #+ units: {weight: kg}
+    #+ chart: {kind: bars, label: trial, value: weight}
+    #+ related: [trials-by-country]
+    #+ version: 1
     VALUES ?status { stroma:StatusCompleted }
 
 A parameter is bound by replacing the example inside its one `VALUES ?name { … }` block with an RDF term.
@@ -16,6 +21,7 @@ The value becomes a term first, and the term writes itself as SPARQL: no text of
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,13 +46,22 @@ _TYPES = {
     "text": "any text",
 }
 _LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+# What a chart is drawn from: kind -> roles that a column must, and may, play.
+CHARTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    "bars": (frozenset({"label", "value"}), frozenset({"series"})),
+    "lines": (frozenset({"x", "y"}), frozenset({"series", "low", "high"})),
+    "forest": (frozenset({"label", "value"}), frozenset({"low", "high", "series"})),
+    "ranges": (frozenset({"label", "low", "high"}), frozenset({"series"})),  # on a log scale
+    "network": (frozenset({"source", "relation", "target"}), frozenset()),
+}
 
 
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a question: its type, example (the default), and what it means.
 
-    `minimum` (exclusive bound for numbers) and `values` (an enumeration of CURIEs) narrow the type.
+    `minimum` (exclusive bound for numbers), `values` (an enumeration) and `of` (the CURIE of a class of which
+    an IRI must be an instance or a subclass) narrow the type; who knows the graph checks `of`.
     """
 
     name: str
@@ -55,6 +70,15 @@ class Parameter:
     description: str
     minimum: Decimal | None = None
     values: tuple[str, ...] = ()
+    of: str | None = None
+
+    @property
+    def takes(self) -> str:
+        """What a value must be, in words."""
+        if self.values:
+            return f"one of {', '.join(self.values)}"
+        bound = "" if self.minimum is None else f" above {self.minimum}"
+        return _TYPES[self.type] + bound + (f", of {self.of}" if self.of else "")
 
     def term(self, value: str) -> NamedNode | Literal:
         """The RDF term of a reader's text; raises ParameterError naming the parameter and what it takes."""
@@ -112,7 +136,16 @@ class Question:
     tags: tuple[str, ...]
     parameters: Mapping[str, Parameter]
     columns: Mapping[str, str]
+    units: Mapping[str, str]  # column -> UCUM
+    chart: Mapping[str, str]  # kind, and the column of each role; empty where a table says it best
+    related: tuple[str, ...]  # ids of other questions
+    version: int  # raised when a column changes its meaning
     text: str
+
+    @property
+    def hash(self) -> str:
+        """Names this text: the first 16 digits of its SHA-256."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
     def bind(self, values: Mapping[str, str]) -> str:
         """The query with these parameter values in place of the examples; others keep their example.
@@ -155,6 +188,12 @@ class Catalogue(Mapping[str, Question]):
             if question.id in questions:
                 raise OntologyError(f"{path}: another topic already has a query of this name; rename one")
             questions[question.id] = question
+        for question in questions.values():
+            if strangers := set(question.related) - set(questions):
+                raise OntologyError(
+                    f"{folder}/{question.topic}/{question.id}.rq: no query is called "
+                    f"{', '.join(sorted(strangers))}, to which it is said to be related"
+                )
         return cls(questions)
 
     def __getitem__(self, id: str) -> Question:
@@ -190,10 +229,17 @@ def _read(path: Path) -> Question:
             tags=tuple(header["tags"]),
             parameters={parameter.name: parameter for parameter in parameters},
             columns=header["columns"],
+            units=header.get("units", {}),
+            chart=header.get("chart", {}),
+            related=tuple(header.get("related", ())),
+            version=header.get("version", 1),
             text=text,
         )
     except (yaml.YAMLError, KeyError, AttributeError, TypeError, InvalidOperation) as problem:
         raise OntologyError(f"{path}: its header does not read: {problem!r}; see kg/canned.py") from problem
+    _check_chart(path, question)
+    if unknown := set(question.units) - set(question.columns):
+        raise OntologyError(f"{path}: units are given for {', '.join(sorted(unknown))}, which is no column")
     for name, parameter in question.parameters.items():
         blocks = _block(name).findall(text)
         example = "UNDEF" if parameter.default is None else str(parameter.term(parameter.default))
@@ -204,6 +250,25 @@ def _read(path: Path) -> Question:
                 f"{path}: the example in VALUES ?{name} is not the default {parameter.default!r}"
             )
     return question
+
+
+def _check_chart(path: Path, question: Question) -> None:
+    if not question.chart:
+        return
+    kind, roles = question.chart.get("kind", ""), {**question.chart}
+    roles.pop("kind", None)
+    if kind not in CHARTS:
+        raise OntologyError(f"{path}: {kind!r} is no kind of chart; there are: {', '.join(CHARTS)}")
+    must, may = CHARTS[kind]
+    if not must <= set(roles) <= must | may:
+        raise OntologyError(
+            f"{path}: a chart of {kind} has a column for {', '.join(sorted(must))}"
+            f"{' and may have one for ' + ', '.join(sorted(may)) if may else ''}"
+        )
+    if unknown := set(roles.values()) - set(question.columns):
+        raise OntologyError(
+            f"{path}: its chart is drawn from {', '.join(sorted(unknown))}, which is no column"
+        )
 
 
 def _written(example: str) -> str:
@@ -227,4 +292,5 @@ def _parameter(entry: Mapping[str, Any]) -> Parameter:
         description=entry["description"],
         minimum=None if entry.get("minimum") is None else Decimal(str(entry["minimum"])),
         values=tuple(str(value) for value in entry.get("values", ())),
+        of=entry.get("of"),
     )

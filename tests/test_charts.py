@@ -1,0 +1,95 @@
+"""Charts say what the table says, to eyes and to screen readers, and never break on what a graph may hold."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg.canned import CHARTS
+from kg.web.charts import Chart, draw
+
+SVG = "{http://www.w3.org/2000/svg}"
+COLUMNS = ("a", "b", "c", "d", "e")
+ROLES = {
+    "bars": {"label": "a", "value": "b", "series": "c"},
+    "lines": {"x": "b", "y": "c", "series": "a", "low": "d", "high": "e"},
+    "forest": {"label": "a", "value": "b", "low": "c", "high": "d"},
+    "ranges": {"label": "a", "low": "b", "high": "c"},
+    "network": {"source": "a", "relation": "b", "target": "c"},
+}
+CELL = st.one_of(
+    st.text(max_size=8), st.integers(-(10**12), 10**12).map(str), st.floats(allow_nan=True).map(str)
+)
+ROW = st.fixed_dictionaries(dict.fromkeys(COLUMNS, CELL))
+
+
+def drawn(kind: str, rows: list[dict[str, str]], **units: str) -> Chart:
+    chart = draw({"kind": kind, **ROLES[kind]}, rows, "Title", units)
+    assert chart is not None
+    return chart
+
+
+def test_there_is_a_drawing_for_every_kind_a_question_may_ask_for() -> None:
+    assert set(ROLES) == set(CHARTS)
+
+
+def test_a_forest_plot_has_a_row_an_interval_and_a_square_for_each_effect() -> None:
+    rows = [
+        {"a": "ACR20, year 5", "b": "2.0", "c": "1.5", "d": "2.7"},
+        {"a": "ACR50, year 5", "b": "1.1", "c": "0.4", "d": "3.2"},
+        {"a": "without a number", "b": "", "c": "", "d": ""},
+    ]
+    chart = drawn("forest", rows)
+    root = ElementTree.fromstring(chart.svg)
+    assert len([line for line in root.iter(f"{SVG}line") if "chart-line" in line.get("class", "")]) == 2
+    assert len(list(root.iter(f"{SVG}rect"))) == 2
+    assert root.findtext(f"{SVG}desc") == "ACR20, year 5: 2 (1.5–2.7); ACR50, year 5: 1.1 (0.4–3.2)"
+    assert chart.left_out == 1
+
+
+def test_a_range_of_doses_is_on_a_log_scale() -> None:
+    rows = [{"a": dose, "b": dose, "c": dose} for dose in ("1e6", "1e8", "1e7")]
+    root = ElementTree.fromstring(drawn("ranges", rows).svg)
+    low, high, middle = [float(rect.get("x", "0")) for rect in list(root.iter(f"{SVG}rect"))[::2]]
+    assert middle == pytest.approx((low + high) / 2, abs=0.2)
+
+
+def test_bars_are_as_long_as_their_numbers() -> None:
+    rows = [{"a": "x", "b": "2", "c": ""}, {"a": "y", "b": "4", "c": ""}]
+    root = ElementTree.fromstring(drawn("bars", rows).svg)
+    short, long = [float(rect.get("width", "0")) for rect in root.iter(f"{SVG}rect")]
+    assert long == pytest.approx(2 * short, abs=0.2)
+
+
+def test_points_of_one_group_are_joined_in_order_of_time() -> None:
+    rows = [{"a": "g", "b": "60", "c": "25"}, {"a": "g", "b": "0", "c": "1"}]
+    root = ElementTree.fromstring(drawn("lines", [{**row, "d": "", "e": ""} for row in rows]).svg)
+    (line,) = root.iter(f"{SVG}polyline")
+    first, last = [float(point.split(",")[0]) for point in line.get("points", "").split(" ")]
+    assert first < last
+
+
+@pytest.mark.parametrize("kind", CHARTS)
+def test_nothing_to_draw_gives_no_chart(kind: str) -> None:
+    assert draw({"kind": kind, **ROLES[kind]}, [], "Title", {}) is None
+
+
+@pytest.mark.parametrize("kind", CHARTS)
+@given(rows=st.lists(ROW, max_size=8), title=st.text(max_size=20))
+def test_whatever_the_cells_hold_the_chart_is_well_formed_and_runs_nothing(
+    kind: str, rows: list[dict[str, str]], title: str
+) -> None:
+    clean = [{k: re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd]", "", v) for k, v in row.items()} for row in rows]
+    chart = draw({"kind": kind, **ROLES[kind]}, clean, re.sub("[^\x20-\ud7ff]", "", title), {})
+    if chart is None:
+        return
+    root = ElementTree.fromstring(chart.svg)
+    names = ["svg", "title", "desc", "text", "rect", "line", "polyline", "circle", "path", "g"]
+    assert {element.tag for element in root.iter()} <= {f"{SVG}{name}" for name in names}
+    assert not any(name.startswith("on") or name == "style" for each in root.iter() for name in each.attrib)
+    numbers = [value for each in root.iter() for value in each.attrib.values()]
+    assert not any(value in ("nan", "inf", "-inf") for value in numbers)
