@@ -14,7 +14,7 @@ from enum import Enum
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 
-from kg.terms import BASE, DCTERMS, OBO, PROV, RDF, RDFS, STROMA, mint
+from kg.terms import BASE, DCTERMS, OBO, PROV, RDF, RDFS, STROMA, expand, mint
 
 Term = NamedNode | Literal
 
@@ -158,8 +158,13 @@ class Result:
     period: str
     statistic: str  # what a numericValue is: "least squares mean"
     title: str  # a registry's own name of it
-    document: NamedNode | None
+    documents: tuple[NamedNode, ...]
     values: tuple[Value, ...]
+
+    @property
+    def document(self) -> NamedNode | None:
+        """The first of the documents that report it."""
+        return self.documents[0] if self.documents else None
 
     def all(self, predicate: NamedNode) -> tuple[Value, ...]:
         """Every value of a predicate."""
@@ -296,6 +301,7 @@ class Reported:
 
 # ------------------------------------------------------------------------------------------ reading
 
+EXACT_SYNONYM = expand("oboInOwl:hasExactSynonym")
 _NUMBERS = (
     STROMA.numberAffected, STROMA.sampleSize, STROMA.eventCount, STROMA.countValue, STROMA.percentage,
     STROMA.meanValue, STROMA.sdValue, STROMA.medianValue, STROMA.standardError, STROMA.numericValue,
@@ -322,7 +328,8 @@ _PROPOSITION = frozenset(
     {STROMA.propositionSubject, STROMA.propositionPredicate, STROMA.propositionObject, STROMA.polarity}
 )
 _THING = frozenset(
-    {RDF.type, RDFS.label, DCTERMS.identifier, DCTERMS.title, PROV.wasDerivedFrom, OBO.RO_0002248}
+    {RDF.type, RDFS.label, DCTERMS.identifier, DCTERMS.title, PROV.wasDerivedFrom, OBO.RO_0002248,
+     EXACT_SYNONYM}
     | {STROMA(name) for name in (
         "hasArm", "hasArmType", "hasIntervention", "hasCoMedication", "pools", "enrollmentCount",
         "enrollmentType", "hasPhase", "phaseText", "hasStatus", "statusAsOf", "hasStatusRecord",
@@ -331,7 +338,8 @@ _THING = frozenset(
         "studiesCondition", "startDate", "completionDate", "resultsPostedDate", "hasMember", "testsProduct",
         "testsIntervention", "administers", "hasDonorRelation", "hasRoute", "hasTissueSource",
         "doseAmount", "doseLow", "doseHigh", "doseUnit", "doseText", "numberOfDoses", "numberOfDosesLow",
-        "numberOfDosesHigh", "doseInterval", "outcomeRole", "timeFrameText", "timeFrameMonths", "forMeasure",
+        "numberOfDosesHigh", "doseInterval", "routeText", "abbreviation",
+        "outcomeRole", "timeFrameText", "timeFrameMonths", "forMeasure",
         "recordFile", "firstPostedDate", "ofSpecies", "threshold", "thresholdOf",
         "thresholdOperator", "measuredInUnit", "improvementDirection",
         "doi", "pubmedId", "digestOf",
@@ -568,7 +576,6 @@ def _result(
         return None
     months, analysed = only(STROMA.timepointMonths), only(STROMA.analysisSet)
     measure, outcome = only(STROMA.forMeasure), only(STROMA.forOutcome)
-    derived = nodes(PROV.wasDerivedFrom)
     about = (STROMA.comparesGroup, STROMA.aboutArm, STROMA.aboutGroup)
     graph = min((g for p in about for _, g in found.get(p, ())), key=_iri)
     values = tuple(
@@ -591,7 +598,7 @@ def _result(
         text(STROMA.periodLabel),
         text(STROMA.statisticName),
         text(RDFS.label),
-        derived[0] if derived else None,
+        nodes(PROV.wasDerivedFrom),
         values,
     )
     if STROMA.comparesGroup in found:

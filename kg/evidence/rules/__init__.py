@@ -21,6 +21,7 @@ RULES = tuple(
             wording.quantity_word_against_number,
             wording.course_word_against_numbers,
             wording.population_against_group,
+            wording.route_text_against_route,
             wording.recommendation_against_practice,
             registry.trial_fact_against_record,
             registry.regimen_against_record,

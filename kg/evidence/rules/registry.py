@@ -205,7 +205,10 @@ def count_of_trials_against_records(reported: Reported) -> Iterator[Finding | No
     by_count: dict[tuple[NamedNode | None, str], list[tuple[Observation, Value]]] = {}
     for o in reported.observations:
         value = o.get(STROMA.countValue)
-        if o.level is Level.STATED and value is not None and not o.operator and _registered_set(o):
+        dated = reported.thing(o.group).all(
+            STROMA.statusAsOf
+        )  # a collection of registered trials, as of a day
+        if o.level is Level.STATED and value is not None and not o.operator and dated and _registered_set(o):
             by_count.setdefault((o.measure, o.categories[0] if o.categories else ""), []).append((o, value))
     for (measure, category), told in by_count.items():
         wanted = _counted(measure, category)
@@ -268,8 +271,8 @@ def status_against_record(reported: Reported) -> Iterator[Finding | None]:
 
     A collection of trials that share a status (stroma:hasStatus of the collection), such as the completed
     trials of repeated doses, is held against the status of each member's record. Where the document counts
-    its members, the records of MSC trials in rheumatoid arthritis with that status are counted too; of a
-    collection of repeated doses, those with more than one dose.
+    its trials ("the only one"), the members it names and every other MSC trial in rheumatoid arthritis whose
+    record has the status must not be more; of a collection of repeated doses, those with more than one dose.
 
     Left alone: collections without a status, members without a record, and counts that the records do not
     exceed: a record can be missing.
@@ -309,8 +312,9 @@ def _member(
 
 def _counted_members(reported: Reported, collection: Thing, status: Value) -> Iterator[Finding | None]:
     repeated = any(
-        STROMA.RepeatedDoseRegimen in reported.thing(regimen).types
+        value.number is not None and value.number > 1
         for regimen in collection.nodes(STROMA.hasIntervention)
+        for value in reported.thing(regimen).all(STROMA.numberOfDosesLow)
     )
     fitting = [
         (trial, value, doses)
@@ -320,26 +324,32 @@ def _counted_members(reported: Reported, collection: Thing, status: Value) -> It
         if value.term == status.term
         if (doses := _dose_counts(reported, trial)) or not repeated
     ]
-    trials = list(dict.fromkeys(trial.text(DCTERMS.identifier) for trial, _, _ in fitting))
+    members = set(collection.nodes(STROMA.hasMember))
+    others = [entry for entry in fitting if entry[0].iri not in members]
+    trials = list(dict.fromkeys(trial.text(DCTERMS.identifier) for trial, _, _ in others))
     for o in reported.observations:
         value = o.get(STROMA.countValue)
         if o.group != collection.iri or o.level is not Level.STATED or value is None or value.number is None:
             continue
-        if len(trials) <= value.number:
+        if len(trials) + len(members) <= value.number:
             yield None
             continue
+        named = ", ".join(
+            reported.thing(member).text(DCTERMS.identifier) for member in sorted(members, key=str)
+        )
         yield Finding(
             "RegistryStatus",
             True,
-            f"{described(reported, o)}: {value.text} by the document, {len(trials)} by the records",
-            f"By their records, {', '.join(trials)} are {_shown(reported, status)}"
-            + (" and give more than one dose." if repeated else "."),
+            f"{described(reported, o)}: {value.text} by the document ({named}); by the records there are "
+            f"others: {', '.join(trials)}",
+            f"By their records, {', '.join(trials)}: {_shown(reported, status)}"
+            + (", with more than one dose." if repeated else "."),
             (
                 Used(o.iri, value),
-                *(Used(trial.iri, v) for trial, v, _ in fitting),
-                *dict.fromkeys(used for _, _, doses in fitting for used in doses),
+                *(Used(trial.iri, v) for trial, v, _ in others),
+                *dict.fromkeys(used for _, _, doses in others for used in doses),
             ),
-            (collection.iri, *dict.fromkeys(trial.iri for trial, _, _ in fitting)),
+            (collection.iri, *dict.fromkeys(trial.iri for trial, _, _ in others)),
             key=(Used(o.iri, value),),
         )
 

@@ -11,9 +11,9 @@ from pyoxigraph import NamedNode
 
 from kg.evidence import statistics
 from kg.evidence.findings import Finding, Used, uses
-from kg.evidence.reported import Claim, Comparison, Level, Observation, Reported, Value
+from kg.evidence.reported import EXACT_SYNONYM, Claim, Comparison, Level, Observation, Reported, Value
 from kg.evidence.scope import concerned, described, groups_of, share, sizes
-from kg.terms import BASE, OBO, RDF, STROMA
+from kg.terms import BASE, OBO, RDF, RDFS, STROMA
 
 # -------------------------------------------------------------------------------------- significance
 
@@ -373,6 +373,63 @@ def population_against_group(reported: Reported) -> Iterator[Finding | None]:
             tuple(dict.fromkeys(used for _, _, used in told)),
             tuple(measures),
         )
+
+
+# ------------------------------------------------------------------------------------ printed routes
+
+_NO_NAME = {"injection", "infusion", "administration", "route", "given", "by", "the", "into", "of", "and"}
+
+
+def route_text_against_route(reported: Reported) -> Iterator[Finding | None]:
+    """A printed route that names no route, or another than the one it was read as.
+
+    The words that a document prints (stroma:routeText) must share a word with the names of the route that
+    curators read in them: its label, its exact synonyms and abbreviations. "Injection" and the like are no
+    names.
+
+    Left alone: routes without printed words, and the words of registries and reviews, which loaders read by
+    rule.
+
+    Minor: it concerns how a document is to be read.
+    """
+    for regimen in reported.of_kind("regimen"):
+        for printed in regimen.all(STROMA.routeText):
+            routes = [v for v in regimen.all(STROMA.hasRoute) if v.level is Level.STATED]
+            if printed.level is not Level.STATED or not routes:
+                continue
+            names = {
+                word
+                for route in regimen.nodes(STROMA.hasRoute)
+                for name in _names(reported, route)
+                for word in _meaning(name)
+            }
+            if _meaning(printed.text) & names:
+                yield None
+                continue
+            read = ", ".join(dict.fromkeys(_label(reported, value) for value in routes))
+            yield Finding(
+                "Translation",
+                False,
+                f'{reported.label(regimen.iri)}: "{printed.text}" is printed, which is no route of its own; '
+                f"read as {read}",
+                f'"{printed.text}" shares no word with the names of {read}.',
+                (Used(regimen.iri, printed), *(Used(regimen.iri, value) for value in routes)),
+                (regimen.iri, *regimen.nodes(STROMA.hasRoute)),
+            )
+
+
+def _names(reported: Reported, term: NamedNode) -> Iterator[str]:
+    thing = reported.thing(term)
+    for predicate in (RDFS.label, EXACT_SYNONYM, STROMA.abbreviation):
+        yield from (value.text for value in thing.all(predicate))
+
+
+def _meaning(name: str) -> set[str]:
+    return set(re.split(r"[\s,()]+", name.lower())) - _NO_NAME - {""}
+
+
+def _label(reported: Reported, value: Value) -> str:
+    return reported.label(value.term) if isinstance(value.term, NamedNode) else value.text
 
 
 # ----------------------------------------------------------------------------- advice and practice
