@@ -1,7 +1,8 @@
 """Findings: where statements disagree with each other or with arithmetic, as resources of `graph:findings`.
 
-Hides how a finding is named, so that a curator's review survives rebuilds: by its kind and the statements it
-rests on, values included. Another value gives another finding, and a review of the old one points nowhere.
+Hides how a finding is named, so that a curator's review survives rebuilds and renamed rows: by its kind, by
+what its statements are about, and by their values. Another value gives another finding, and a review of the
+old one points nowhere.
 The rules that find them are in `kg.evidence.rules`.
 """
 
@@ -24,16 +25,32 @@ GRAPH = mint("graph", "findings")
 
 @dataclass(frozen=True)
 class Used:
-    """One statement that a finding rests on: an edge, who states it, and with which polarity."""
+    """One statement that a finding rests on: an edge, who states it, and with which polarity.
+
+    `scope` tells what a result is about; rows of tables are renamed, what they are about is not.
+    """
 
     subject: NamedNode
     value: Value
     positive: bool = True
+    scope: str = ""
+
+    @classmethod
+    def of(cls, result: Result, value: Value) -> Used:
+        """A value of a result."""
+        return cls(result.iri, value, scope=result.scope)
 
     @property
     def proposition(self) -> NamedNode:
         """The statement's own IRI: that of its proposition, whether or not somebody claims it."""
         return proposition(self.subject, self.value.predicate, self.value.term, positive=self.positive)
+
+    @property
+    def key(self) -> str:
+        """What the statement says, by names that last: its scope and value, or its proposition."""
+        if not self.scope:
+            return self.proposition.value
+        return digest(self.scope, self.value.predicate.value, str(self.value.term))
 
 
 @dataclass(frozen=True)
@@ -56,7 +73,7 @@ class Finding:
     @cached_property
     def iri(self) -> NamedNode:
         """`finding/<kind>/<digest>`."""
-        named = sorted({used.proposition.value for used in self.key or self.uses})
+        named = sorted({used.key for used in self.key or self.uses})
         return mint("finding", slug(self.kind), digest(*named))
 
 
@@ -94,7 +111,7 @@ def slug(kind: str) -> str:
 def uses(result: Result, *predicates: NamedNode) -> tuple[Used, ...]:
     """Every value of a result's predicates, as statements; all its values when no predicate is named."""
     wanted = predicates or tuple(dict.fromkeys(value.predicate for value in result.values))
-    return tuple(Used(result.iri, value) for predicate in wanted for value in result.all(predicate))
+    return tuple(Used.of(result, value) for predicate in wanted for value in result.all(predicate))
 
 
 def find(reported: Reported, rules: Sequence[Rule]) -> tuple[Found, ...]:

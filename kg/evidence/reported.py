@@ -162,6 +162,22 @@ class Result:
     values: tuple[Value, ...]
 
     @property
+    def scope(self) -> str:
+        """What the result is about, whatever its own name: groups, measure, time, set, row of a table."""
+        when = self.label if self.months is None else f"{self.months.normalize():f}"
+        named = (*self.groups_of(), self.measure, self.analysis_set, self.outcome, *self.studies)
+        told = (when, self.unit, *self.categories, self.period, self.statistic, self.title, *self.details())
+        return "\x1f".join((*(node.value if node else "" for node in named), *told))
+
+    def groups_of(self) -> tuple[NamedNode, ...]:
+        """The group of an observation, the groups of a comparison."""
+        return ()
+
+    def details(self) -> tuple[str, ...]:
+        """What else tells a kind of result apart."""
+        return ()
+
+    @property
     def document(self) -> NamedNode | None:
         """The first of the documents that report it."""
         return self.documents[0] if self.documents else None
@@ -201,12 +217,21 @@ class Observation(Result):
     assessment: str  # how events were looked for
     serious: bool | None
 
+    def groups_of(self) -> tuple[NamedNode, ...]:
+        return (self.group,)
+
+    def details(self) -> tuple[str, ...]:
+        return self.event, self.organ_system, self.assessment, str(self.serious)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Result):
     """A test or judgement between groups; `groups` in the order of their IRIs."""
 
     groups: tuple[NamedNode, ...]
+
+    def groups_of(self) -> tuple[NamedNode, ...]:
+        return self.groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +270,7 @@ class Reported:
     superclasses: Mapping[NamedNode, frozenset[NamedNode]]  # of a class, all that are told or inferred
     trials: Mapping[NamedNode, tuple[NamedNode, ...]]  # of an arm, regimen, planned outcome or result
     reviews: Mapping[NamedNode, Review]  # by finding
+    kinds: Mapping[str, tuple[NamedNode, ...]]  # the things of each kind: "trial", "arm", …
 
     def thing(self, iri: NamedNode) -> Thing:
         """What is known of a thing; an empty Thing where nothing is."""
@@ -256,8 +282,7 @@ class Reported:
 
     def of_kind(self, kind: str) -> Iterator[Thing]:
         """The things whose IRI is of a kind: `trial`, `arm`, `group`, `regimen`, `outcome`, …"""
-        start = f"{BASE}{kind}/"
-        return (thing for iri, thing in self.things.items() if iri.value.startswith(start))
+        return (self.things[iri] for iri in self.kinds.get(kind, ()))
 
     def trials_of(self, group: NamedNode) -> tuple[NamedNode, ...]:
         """The trials an arm belongs to, or a pooled group draws from, directly or through groups it pools."""
@@ -488,6 +513,7 @@ def _assemble(facts: _Facts, supers: Mapping[NamedNode, set[NamedNode]]) -> Repo
         _closure(supers),
         _trials(things, (*observations, *comparisons)),
         {iri: _review(iri, facts[iri]) for iri in kinds.get("finding", ())},
+        {kind: tuple(iris) for kind, iris in kinds.items() if kind not in special},
     )
 
 

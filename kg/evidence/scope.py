@@ -6,13 +6,13 @@ measure, time, analysis set or row of a table never do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from pyoxigraph import NamedNode
 
-from kg.evidence.findings import Used
+from kg.evidence.findings import Used, uses
 from kg.evidence.reported import Comparison, Level, Observation, Reported, Result, Value
 from kg.evidence.statistics import counts_of_percent
 from kg.terms import DCTERMS, STROMA
@@ -108,7 +108,7 @@ def share(observation: Observation, total: tuple[int, tuple[Used, ...]] | None =
     """
     if observation.operator not in ("", "="):
         return None
-    size, size_used = observation.integer(STROMA.sampleSize), _used(observation, STROMA.sampleSize)
+    size, size_used = observation.integer(STROMA.sampleSize), uses(observation, STROMA.sampleSize)
     if size is None and total is not None:
         size, size_used = total
     if not size:
@@ -117,14 +117,14 @@ def share(observation: Observation, total: tuple[int, tuple[Used, ...]] | None =
     if n is not None:
         if not 0 <= n <= size:
             return None
-        return Share(n, size, (*_used(observation, STROMA.numberAffected), *size_used))
+        return Share(n, size, (*uses(observation, STROMA.numberAffected), *size_used))
     percent = observation.get(STROMA.percentage)
     if percent is None or percent.number is None or not 0 <= percent.number <= 100:
         return None
     fitting = counts_of_percent(percent.text, size)
     if len(fitting) != 1:
         return None
-    return Share(fitting[0], size, (*_used(observation, STROMA.percentage), *size_used))
+    return Share(fitting[0], size, (*uses(observation, STROMA.percentage), *size_used))
 
 
 def sizes(reported: Reported) -> dict[NamedNode, tuple[int, tuple[Used, ...]]]:
@@ -141,7 +141,7 @@ def sizes(reported: Reported) -> dict[NamedNode, tuple[int, tuple[Used, ...]]]:
             size = observation.integer(predicate)
             if size:
                 found.setdefault(observation.group, {}).setdefault(size, []).extend(
-                    _used(observation, predicate)
+                    uses(observation, predicate)
                 )
     return {
         group: (size, tuple(used))
@@ -151,19 +151,12 @@ def sizes(reported: Reported) -> dict[NamedNode, tuple[int, tuple[Used, ...]]]:
     }
 
 
-def groups_of(result: Result) -> tuple[NamedNode, ...]:
-    """The group of an observation, the groups of a comparison."""
-    if isinstance(result, Comparison):
-        return result.groups
-    return (result.group,) if isinstance(result, Observation) else ()
-
-
 def concerned(*results: Result) -> tuple[NamedNode, ...]:
     """The groups, measures and studies that results are about, for `Finding.about`."""
     found: dict[NamedNode, None] = {}
     for result in results:
         measures = (result.measure,) if result.measure else ()
-        found |= dict.fromkeys((*groups_of(result), *measures, *result.studies))
+        found |= dict.fromkeys((*result.groups_of(), *measures, *result.studies))
     return tuple(found)
 
 
@@ -184,14 +177,3 @@ def described(reported: Reported, result: Result) -> str:
     elif result.label:
         parts.append(result.label)
     return ", ".join(dict.fromkeys(part for part in parts if part))
-
-
-def pairs(observations: list[Observation]) -> Iterator[tuple[Observation, Observation]]:
-    """Each two of them once."""
-    for number, one in enumerate(observations):
-        for other in observations[number + 1 :]:
-            yield one, other
-
-
-def _used(observation: Observation, predicate: NamedNode) -> tuple[Used, ...]:
-    return tuple(Used(observation.iri, value) for value in observation.all(predicate))

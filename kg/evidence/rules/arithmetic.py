@@ -263,8 +263,12 @@ def rates_against_counts(reported: Reported) -> Iterator[Finding | None]:
 
     Major, since rates are what the groups are compared by.
     """
+    by_study: dict[NamedNode, list[Observation]] = {}
+    for o in reported.observations:
+        if len(o.studies) == 1:
+            by_study.setdefault(o.studies[0], []).append(o)
     for study, groups in _two_groups(reported):
-        of_study = [o for o in reported.observations if o.studies == (study,)]
+        of_study = by_study.get(study, [])
         for total in of_study:
             events = total.integer(STROMA.eventCount)
             if total.group in groups or not events or total.operator:

@@ -237,9 +237,9 @@ def count_of_trials_against_records(reported: Reported) -> Iterator[Finding | No
                 f"{described(reported, o)}: {value.text} by the document, {len(shown)} by the records",
                 f"Of {len(trials)} records of MSC trials in rheumatoid arthritis, {len(shown)} fit: {names}. "
                 f"Statuses as of {dates[0]} to {dates[-1]}.",
-                (Used(o.iri, value), *dict.fromkeys(Used(trial.iri, v) for trial, v in fitting)),
+                (Used.of(o, value), *dict.fromkeys(Used(trial.iri, v) for trial, v in fitting)),
                 (o.group, *(() if measure is None else (measure,)), *shown),
-                key=(Used(o.iri, value),),
+                key=(Used.of(o, value),),
             )
 
 
@@ -345,12 +345,12 @@ def _counted_members(reported: Reported, collection: Thing, status: Value) -> It
             f"By their records, {', '.join(trials)}: {_shown(reported, status)}"
             + (", with more than one dose." if repeated else "."),
             (
-                Used(o.iri, value),
+                Used.of(o, value),
                 *(Used(trial.iri, v) for trial, v, _ in others),
                 *dict.fromkeys(used for _, _, doses in others for used in doses),
             ),
             (collection.iri, *dict.fromkeys(trial.iri for trial, _, _ in others)),
-            key=(Used(o.iri, value),),
+            key=(Used.of(o, value),),
         )
 
 

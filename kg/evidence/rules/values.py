@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 
 from pyoxigraph import NamedNode
 
 from kg.evidence.findings import Finding, Used, uses
 from kg.evidence.reported import Claim, Level, Observation, Proposition, Reported, Thing, Value
-from kg.evidence.scope import AMOUNTS, COUNTS, agree, by_scope, concerned, described, pairs
+from kg.evidence.scope import AMOUNTS, COUNTS, agree, by_scope, concerned, described
 from kg.terms import BASE, STROMA
 
 # ------------------------------------------------------------------------------------ different values
@@ -30,7 +32,7 @@ def different_values(reported: Reported) -> Iterator[Finding | None]:
         if len(found) < 2:
             continue
         told: dict[tuple[str, ...], list[tuple[Observation, ...]]] = {}
-        for one, other in pairs(found):
+        for one, other in combinations(found, 2):
             if {one.operator, other.operator} & {"<", "<=", ">", ">="}:
                 continue
             approximate = "~" in (one.operator, other.operator)
@@ -107,7 +109,7 @@ def threshold_stated_two_ways(reported: Reported) -> Iterator[Finding | None]:
             "ThresholdBoundary",
             False,
             f"{reported.label(score)}: the limit {number} is drawn in two ways ({shown}), "
-            f"document {document.value.rpartition('/')[2]}",
+            f"document {_name(document)}",
             f"A value of exactly {number} meets one of {shown} and not the other.",
             tuple(used for operator in sorted(by_operator) for used in by_operator[operator]),
             (score, *dict.fromkeys(u.subject for us in by_operator.values() for u in us if _is_measure(u))),
@@ -161,45 +163,59 @@ def range_stated_two_ways(reported: Reported) -> Iterator[Finding | None]:
 
     Minor: a range that holds of more trials can be wider.
     """
-    told: dict[tuple[str, str, NamedNode], list[tuple[Value, Value, NamedNode, str]]] = {}
-    for document, quantity, low, high, of, unit, name in _ranges(reported):
-        told.setdefault((quantity, unit, document), []).append((low, high, of, name))
+    told: dict[tuple[str, str, NamedNode], list[_Range]] = {}
+    for document, quantity, unit, found in _ranges(reported):
+        told.setdefault((quantity, unit, document), []).append(found)
     for (quantity, _, document), ranges in told.items():
-        for number, (low, high, of, name) in enumerate(ranges):
-            for low_2, high_2, of_2, name_2 in ranges[number + 1 :]:
-                ends = (low.number == low_2.number, high.number == high_2.number)
-                if all(ends):
-                    yield None
-                if ends in ((True, False), (False, True)):
-                    shown = f"{_plain(low)}-{_plain(high)} and {_plain(low_2)}-{_plain(high_2)}"
-                    yield Finding(
-                        "ThresholdBoundary",
-                        False,
-                        f"{quantity}, document {document.value.rpartition('/')[2]}: two ranges, {shown}",
-                        f"{name}: {_plain(low)} to {_plain(high)}. "
-                        f"{name_2}: {_plain(low_2)} to {_plain(high_2)}. "
-                        f"The {'upper' if ends[0] else 'lower'} ends differ.",
-                        (Used(of, low), Used(of, high), Used(of_2, low_2), Used(of_2, high_2)),
-                        (),
-                    )
+        for one, other in combinations(ranges, 2):
+            same_low, same_high = (
+                a.value.number == b.value.number for a, b in ((one.low, other.low), (one.high, other.high))
+            )
+            if same_low and same_high:
+                yield None
+            if same_low != same_high:
+                yield Finding(
+                    "ThresholdBoundary",
+                    False,
+                    f"{quantity}, document {_name(document)}: two ranges, {one} and {other}",
+                    f"{one.name}: {one}. {other.name}: {other}. "
+                    f"The {'upper' if same_low else 'lower'} ends differ.",
+                    (one.low, one.high, other.low, other.high),
+                )
 
 
-def _ranges(
-    reported: Reported,
-) -> Iterator[tuple[NamedNode, str, Value, Value, NamedNode, str, str]]:
-    """Document, quantity, both ends, what has them, unit and name of each range that a document states."""
+@dataclass(frozen=True)
+class _Range:
+    """Both ends of a range, and what has it."""
+
+    name: str
+    low: Used
+    high: Used
+
+    def __str__(self) -> str:
+        return f"{_plain(self.low.value)} to {_plain(self.high.value)}"
+
+
+def _ranges(reported: Reported) -> Iterator[tuple[NamedNode, str, str, _Range]]:
+    """Document, quantity, unit and ends of each range that a document states."""
     for thing in reported.of_kind("regimen"):
         low, high, unit = (
             _only(thing, STROMA(name), Level.STATED) for name in ("doseLow", "doseHigh", "doseUnit")
         )
         if low and high and unit:
+            found = _Range(reported.label(thing.iri), Used(thing.iri, low), Used(thing.iri, high))
             for document in _documents(low, high):
-                yield document, "dose", low, high, thing.iri, unit.text, reported.label(thing.iri)
+                yield document, "dose", unit.text, found
     for o in reported.observations:
         low, high = o.get(STROMA.rangeLow), o.get(STROMA.rangeHigh)
         if o.level is Level.STATED and o.measure == STROMA.MeasureNumberOfDoses and low and high:
+            found = _Range(reported.label(o.group), Used.of(o, low), Used.of(o, high))
             for document in _documents(low, high):
-                yield document, reported.label(o.measure), low, high, o.iri, o.unit, reported.label(o.group)
+                yield document, reported.label(o.measure), o.unit, found
+
+
+def _name(document: NamedNode) -> str:
+    return document.value.rpartition("/")[2]
 
 
 def _only(thing: Thing, predicate: NamedNode, level: Level) -> Value | None:

@@ -12,7 +12,7 @@ from pyoxigraph import NamedNode
 from kg.evidence import statistics
 from kg.evidence.findings import Finding, Used, uses
 from kg.evidence.reported import EXACT_SYNONYM, Claim, Comparison, Level, Observation, Reported, Value
-from kg.evidence.scope import concerned, described, groups_of, share, sizes
+from kg.evidence.scope import concerned, described, share, sizes
 from kg.terms import BASE, OBO, RDF, RDFS, STROMA
 
 # -------------------------------------------------------------------------------------- significance
@@ -197,7 +197,7 @@ def quantity_word_against_number(reported: Reported) -> Iterator[Finding | None]
                     f'"{value.text}" is said of {described(reported, observation)}; '
                     f"{described(reported, of)}: {percent:g} %",
                     f"Definition used: {word.meaning}. {reported.label(of.group)} has {percent:g} %.",
-                    (Used(observation.iri, value), *number),
+                    (Used.of(observation, value), *number),
                     concerned(observation, of),
                 )
 
@@ -250,7 +250,7 @@ def course_word_against_numbers(reported: Reported) -> Iterator[Finding | None]:
             tuple(
                 dict.fromkeys(
                     (
-                        *(Used(o.iri, v) for o, v in claims),
+                        *(Used.of(o, v) for o, v in claims),
                         *(u for when in times for _, used, _ in series[when] for u in used),
                     )
                 )
@@ -342,7 +342,7 @@ def population_against_group(reported: Reported) -> Iterator[Finding | None]:
     human = NamedNode("http://purl.obolibrary.org/obo/NCBITaxon_9606")
     lines: dict[tuple[object, ...], list[tuple[Claim, NamedNode, Used]]] = {}
     for result in (*reported.observations, *reported.comparisons):
-        groups = groups_of(result)
+        groups = result.groups_of()
         species = {s for g in groups for s in reported.thing(g).nodes(STROMA.ofSpecies)}
         if not species and any(reported.trials_of(group) for group in groups):
             species = {human}
@@ -352,7 +352,7 @@ def population_against_group(reported: Reported) -> Iterator[Finding | None]:
             for claim in used.value.claims:
                 if claim.species is None or claim.span is None:
                     continue
-                if claim.species in species:
+                if _within(reported, claim.species, species):
                     yield None
                     continue
                 key = (claim.span.document, claim.span.line, claim.species, *species)
@@ -373,6 +373,12 @@ def population_against_group(reported: Reported) -> Iterator[Finding | None]:
             tuple(dict.fromkeys(used for _, _, used in told)),
             tuple(measures),
         )
+
+
+def _within(reported: Reported, printed: NamedNode, species: set[NamedNode]) -> bool:
+    """Whether two taxa can be of one animal: one is the other, or above it."""
+    above = {printed, *reported.superclasses.get(printed, ())}
+    return any(kind in above or printed in reported.superclasses.get(kind, ()) for kind in species)
 
 
 # ------------------------------------------------------------------------------------ printed routes
