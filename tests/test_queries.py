@@ -7,14 +7,17 @@ The tests below the table say the same of single facts, with where they stand in
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from pyoxigraph import Literal, NamedNode, QuerySolutions, Store
+from rdflib import OWL, RDF, SKOS, Graph
 
 from kg.canned import Catalogue
 from kg.snapshot import Snapshot, load_store
-from kg.terms import ROOT, compress
+from kg.terms import ROOT, STROMA, compress
 
 EXPECTED = Path(__file__).parent / "queries"
 CATALOGUE = Catalogue.read(ROOT / "queries")
@@ -150,3 +153,105 @@ def test_the_evidence_of_one_edge_is_found_by_its_three_parts(store: Store) -> N
     )
     # Document 002, line 17.
     assert [(row["claim"], row["document"], row["line"]) for row in rows] == [("C047", "002", "17")]
+
+
+# ------------------------------------------------------------- independent paths to the expected rows
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = (line for line in file if not line.startswith("#"))
+        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def expected(id: str) -> list[dict[str, str]]:
+    with (EXPECTED / f"{id}.tsv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+CLAIMS = table(ROOT / "loaders" / "literature" / "records" / "claims.tsv")
+
+
+@pytest.mark.parametrize(
+    ("id", "topic"), [("what-is-claimed-about-safety", "Safety"), ("what-is-said-of-a-source", "MscSource")]
+)
+def test_the_claims_on_a_topic_are_those_of_the_curators_table(id: str, topic: str) -> None:
+    stated = {(row["id"], row["document"], row["line"]) for row in CLAIMS if row["topic"] == topic}
+    assert {(row["claim"], row["document"], row["line"]) for row in expected(id)} == stated
+
+
+def test_the_text_claims_and_their_reasons_are_those_of_the_curators_table() -> None:
+    stated = Counter(row["reason"] for row in CLAIMS if row["reason"])
+    shown: Counter[str] = Counter()
+    for row in expected("claims-without-a-statement"):
+        shown[row["reason"]] += int(row["claims"])
+        assert len(row["ids"].split()) == int(row["claims"])
+    assert shown == stated
+
+
+def test_the_registered_trials_are_those_of_the_compiled_list(shared: Path) -> None:
+    # An independent path: the list of 17, compiled from the registry records by somebody else.
+    listed = table(shared / "data" / "publications" / "registered_msc_ra_trials_17.tsv")
+    wanted = {row["nct_id"]: row for row in listed if row["nct_id"].startswith("NCT")}
+    rows = {row["trial"]: row for row in expected("trials-of-a-condition")}
+    assert len(rows) == 17
+    assert set(rows) <= set(wanted)
+    for id, row in rows.items():
+        size = re.match(r"\d+", wanted[id]["enrollment"])
+        assert size is None or size[0] in (row["participants"], row["participantsElsewhere"]), id
+        phase = wanted[id]["phase"].replace("/", "").replace(" ", "").lower()
+        assert phase in (row["phase"].replace("/", "").replace(" ", "").lower(), "n/a", "na", ""), id
+
+
+def test_trials_by_year_country_and_sponsor_agree_with_the_list_of_trials() -> None:
+    trials = {row["trial"]: row for row in expected("trials-of-a-condition")}
+    by_year = {id: row["year"] for row in expected("trials-by-start-year") for id in row["ids"].split()}
+    assert by_year == {id: row["start"][:4] for id, row in trials.items() if row["start"]}
+    for question in ("trials-by-country", "sponsors"):
+        for row in expected(question):
+            assert set(row["ids"].split()) <= set(trials)
+            assert len(row["ids"].split()) == int(row["trials"])
+    assert {row["trial"] for row in expected("who-may-take-part")} <= set(trials)
+
+
+def test_the_terms_without_a_mapping_are_those_no_table_names() -> None:
+    # An independent path: the modules read by rdflib, the mappings by their tables.
+    modules = Graph()
+    for path in sorted((ROOT / "ontology" / "modules").glob("*.ttl")):
+        modules.parse(path)
+    ours = {
+        compress(str(term))
+        for term in modules.subjects(RDF.type, OWL.Class)
+        if str(term).startswith(STROMA("").value)
+    }
+    mapped = {
+        row["subject_id"]
+        for path in (ROOT / "ontology" / "mappings").glob("*.sssom.tsv")
+        for row in table(path)
+    }
+    matches = {
+        compress(str(term))
+        for match in ("exactMatch", "closeMatch", "broadMatch", "narrowMatch", "relatedMatch")
+        for term in modules.subjects(SKOS[match], None)
+    }
+    assert {row["term"] for row in expected("terms-without-a-mapping")} == ours - mapped - matches
+
+
+def test_every_vocabulary_s_mappings_are_counted_as_its_table_has_them() -> None:
+    counted = Counter(len(table(path)) for path in (ROOT / "ontology" / "mappings").glob("*.sssom.tsv"))
+    assert Counter(int(row["mappings"]) for row in expected("vocabularies-mapped-to")) == counted
+
+
+def test_drug_doses_and_repeats_agree_with_each_other() -> None:
+    doses = {(row["study"], row["regimen"]): row for row in expected("doses-by-study")}
+    for row in expected("repeated-doses"):
+        assert int(row["doses"]) >= 2
+        same = doses.get((row["study"], row["regimen"]))
+        assert same is None or same["doses"] == row["doses"]
+
+
+def test_a_part_of_a_tissue_counts_for_the_whole(store: Store) -> None:
+    # Wharton's jelly is part of the cord: its products are among those of the cord, never the other way.
+    whole = {row["productIri"] for row in ask(store, "products-of-a-tissue")}
+    part = {row["productIri"] for row in ask(store, "products-of-a-tissue", tissueClass="UBERON:0003422")}
+    assert part < whole
