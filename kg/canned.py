@@ -45,7 +45,7 @@ _TYPES = {
     "language": "a language tag: en, zh-Hans or zh-Hant",
     "text": "any text",
 }
-_LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+LANGUAGES = ("en", "zh-Hans", "zh-Hant")
 # What a chart is drawn from: kind -> roles that a column must, and may, play.
 CHARTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "bars": (frozenset({"label", "value"}), frozenset({"series"})),
@@ -108,7 +108,7 @@ class Parameter:
             except ValueError:
                 raise self._error(value, _TYPES["date"]) from None
         if self.type == "language":
-            if value not in _LANGUAGES:
+            if value not in LANGUAGES:
                 raise self._error(value, _TYPES["language"])
             return Literal(value)
         if "\x00" in value:
@@ -224,7 +224,7 @@ def _read(path: Path) -> Question:
             id=path.stem,
             topic=path.parent.name,
             summary=header["summary"],
-            summaries={tag: header[f"summary_{tag}"] for tag in _LANGUAGES[1:]},
+            summaries={tag: header[f"summary_{tag}"] for tag in LANGUAGES[1:]},
             description=header["description"],
             tags=tuple(header["tags"]),
             parameters={parameter.name: parameter for parameter in parameters},

@@ -26,6 +26,7 @@ from kg.web.asked import engine_of, index_of
 from kg.web.documents import address, document
 from kg.web.formats import choose
 from kg.web.language import VARY, language_of
+from kg.web.openapi import HTML, JSON, described
 from kg.web.pages import page, render
 from kg.web.responder import joined
 from kg.web.service import limits
@@ -37,7 +38,7 @@ def router(settings: Settings) -> APIRouter:
     """`/` and `/about`."""
     routes = APIRouter(tags=["about"])
 
-    @routes.get("/", include_in_schema=False)
+    @routes.get("/", summary="The front page", **described(HTML, "application/ld+json"))
     async def home(request: Request) -> Response:
         engine = engine_of(request)
         snapshot = engine.snapshot
@@ -59,7 +60,11 @@ def router(settings: Settings) -> APIRouter:
         )  # fmt: skip
         return document(request, body, "text/html; charset=utf-8", {**links, "Vary": VARY})
 
-    @routes.get("/about", summary="Version, licence, citation, limits, and the locks that hold")
+    @routes.get(
+        "/about",
+        summary="Version, licence, citation, limits, and the locks that hold",
+        **described(HTML, JSON),
+    )
     async def about(request: Request) -> Response:
         engine = engine_of(request)
         links = {"Link": signposts.landing(dump_of(engine.snapshot))}

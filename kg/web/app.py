@@ -33,7 +33,7 @@ from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about, download, graphs, health, metrics, search, site, sparql
+from kg.web import about, download, graphs, health, metrics, openapi, search, site, sparql
 from kg.web.asked import IS_HEAD, engine_of, note
 from kg.web.http import Bounds, Protocol
 from kg.web.pages import CONTENT_SECURITY_POLICY
@@ -52,12 +52,12 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         title="Stroma",
         version=metadata.version("stroma-kg"),
         description="MSC therapy for rheumatoid arthritis: a knowledge graph with a SPARQL endpoint.",
-        docs_url=None,  # FastAPI's pages load scripts from a CDN
-        redoc_url=None,
+        openapi_url=None,  # kg.web.openapi serves it, and FastAPI's pages would load scripts from a CDN
         redirect_slashes=False,  # the pages of things see to that
     )
     app.state.indexes = {}
     app.state.metrics = figures = metrics.Metrics(served)
+    openapi.install(app, settings, sparql.operations(settings))
     routes = [*app.routes]
     own = (
         about.router(settings),

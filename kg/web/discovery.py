@@ -29,10 +29,16 @@ from kg.web import signposts
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
 from kg.web.formats import negotiate
+from kg.web.openapi import described, format_parameter, media_types
 from kg.web.pages import page
 from kg.web.responder import joined
 
 _IANA = "https://www.iana.org/assignments/media-types/"
+_GRAPH = described(
+    *media_types(Kind.GRAPH),
+    parameters=[format_parameter(Kind.GRAPH)],
+    statuses={303: "The page for people is elsewhere"},
+)
 _KEPT = 24  # documents, of some 100 kB each
 
 # Pages for people and programs that a sitemap lists, besides the questions.
@@ -45,8 +51,9 @@ def router(catalogue: Catalogue) -> APIRouter:
     routes = APIRouter(tags=["discovery"])
     documents = _Documents()
 
-    async def described(request: Request, graph: str, format: str | None) -> Response:
+    async def told(request: Request, graph: str) -> Response:
         snapshot = engine_of(request).snapshot
+        format = ",".join(each for each in request.query_params.getlist("format") if each) or None
         chosen, content_type = negotiate(joined(request, "accept"), format, Kind.GRAPH)
         base = address(request, "")
         links = {"Link": signposts.description()}
@@ -55,19 +62,27 @@ def router(catalogue: Catalogue) -> APIRouter:
         body = await documents.written(snapshot, graph, base, chosen.media_type)
         return document(request, body, content_type, links)
 
-    @routes.get("/.well-known/void", summary="What is served, in VoID and DCAT, with counts and checksums")
-    async def void(request: Request, format: str | None = None) -> Response:
-        return await described(request, "metadata", format)
+    @routes.get(
+        "/.well-known/void", summary="What is served, in VoID and DCAT, with counts and checksums", **_GRAPH
+    )
+    async def void(request: Request) -> Response:
+        return await told(request, "metadata")
 
-    @routes.get("/.well-known/sparql-examples", summary="The questions with their SPARQL, in SHACL's words")
-    async def sparql_examples(request: Request, format: str | None = None) -> Response:
-        return await described(request, "examples", format)
+    @routes.get(
+        "/.well-known/sparql-examples", summary="The questions with their SPARQL, in SHACL's words", **_GRAPH
+    )
+    async def sparql_examples(request: Request) -> Response:
+        return await told(request, "examples")
 
-    @routes.get("/.well-known/prefixes", summary="The prefixes, in SHACL's words")
-    async def prefix_map(request: Request, format: str | None = None) -> Response:
-        return await described(request, "prefixes", format)
+    @routes.get("/.well-known/prefixes", summary="The prefixes, in SHACL's words", **_GRAPH)
+    async def prefix_map(request: Request) -> Response:
+        return await told(request, "prefixes")
 
-    @routes.get("/linkset", summary="Where everything is, as a link set (RFC 9264)")
+    @routes.get(
+        "/linkset",
+        summary="Where everything is, as a link set (RFC 9264)",
+        **described("application/linkset+json"),
+    )
     async def linkset(request: Request) -> Response:
         links = signposts.linkset(dump_of(engine_of(request).snapshot), address(request, ""))
         body = json.dumps(links, indent=1).encode() + b"\n"

@@ -23,10 +23,11 @@ from kg.errors import UsageError, VersionGone
 from kg.settings import Settings
 from kg.snapshot import Snapshot, published
 from kg.terms import compress
-from kg.web import signposts
+from kg.web import openapi, signposts
 from kg.web.asked import IS_HEAD, engine_of
 from kg.web.documents import document, matches
 from kg.web.formats import choose
+from kg.web.openapi import HTML, JSON, TEXT, parameter
 from kg.web.pages import page
 from kg.web.responder import joined
 
@@ -41,7 +42,9 @@ def router(settings: Settings) -> APIRouter:
     routes = APIRouter(tags=["download"])
 
     @routes.get("/dump/", include_in_schema=False)
-    @routes.get("/dump", summary="The files for download, with their checksums")
+    @routes.get(
+        "/dump", summary="The files for download, with their checksums", **openapi.described(JSON, HTML, TEXT)
+    )
     async def index(request: Request) -> Response:
         dump = dump_of(engine_of(request).snapshot)
         found = choose(joined(request, "accept"), _OFFERED)
@@ -54,8 +57,20 @@ def router(settings: Settings) -> APIRouter:
         body = json.dumps(described(dump), indent=1, ensure_ascii=False).encode() + b"\n"
         return document(request, body, "application/json", link)
 
-    @routes.get("/dump/{name:path}", summary="A file, or a part of it by Range")
-    async def file(name: str, request: Request) -> Response:
+    @routes.get(
+        "/dump/{name:path}",
+        summary="A file, or a part of it by Range",
+        **openapi.described(
+            "application/gzip",
+            TEXT,
+            parameters=[
+                parameter("name", "As /dump lists it; after a snapshot's name it never changes", where="path")
+            ],
+            statuses={206: "The part that was asked for", 416: "The file has no such part"},
+        ),
+    )
+    async def file(request: Request) -> Response:
+        name = request.path_params["name"]
         current = engine_of(request).snapshot
         versioned = _NAME.fullmatch(name)
         snapshot = _kept(settings, current, versioned[1]) if versioned else current

@@ -24,6 +24,7 @@ from kg.web import service
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
 from kg.web.formats import choose, negotiate
+from kg.web.openapi import JSON, described, format_parameter, media_types, parameter
 from kg.web.pages import page
 from kg.web.responder import Responder, joined
 
@@ -54,7 +55,19 @@ def router(settings: Settings) -> APIRouter:
         )
 
     @routes.get("/graphs/", include_in_schema=False)
-    @routes.get("/graphs", summary="The graphs there are, or one of them by its IRI (Graph Store Protocol)")
+    @routes.get(
+        "/graphs",
+        summary="The graphs there are, or one of them by its IRI (Graph Store Protocol)",
+        description="`/graphs?default`, without `graph`, gives all graphs as one.",
+        **described(
+            JSON,
+            *media_types(Kind.GRAPH),
+            parameters=[
+                parameter("graph", "The IRI of a graph.", {"type": "string", "format": "uri"}),
+                format_parameter(Kind.GRAPH, also=("json",)),
+            ],
+        ),
+    )
     async def indirect(request: Request) -> Response:
         values = request.query_params
         asked = [*values.getlist("graph"), *(["default"] if "default" in values else [])]
@@ -65,9 +78,19 @@ def router(settings: Settings) -> APIRouter:
             return _list(request, settings, format)
         return await read(request, None if "default" in values else asked[0], format)
 
-    @routes.get("/graphs/{name:path}", summary="A graph by its name (Graph Store Protocol)")
-    @routes.get("/graph/{name:path}", summary="A graph at the path of its own IRI", include_in_schema=False)
-    async def direct(name: str, request: Request) -> Response:
+    @routes.get("/graph/{name:path}", include_in_schema=False)
+    @routes.get(
+        "/graphs/{name:path}",
+        summary="A graph by its name, which may end in a format: trials.ttl (Graph Store Protocol)",
+        **described(
+            *media_types(Kind.GRAPH),
+            parameters=[
+                parameter("name", "Its IRI after …/graph/", where="path"),
+                format_parameter(Kind.GRAPH),
+            ],
+        ),
+    )
+    async def direct(request: Request) -> Response:
         iri, suffix = _own(request, engine_of(request))
         return await read(request, iri, _format([suffix, *request.query_params.getlist("format")]))
 

@@ -13,24 +13,30 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from kg.web.asked import engine_of
+from kg.web.openapi import JSON, described
 
 _NO_STORE = {"Cache-Control": "no-store"}
+_BUSY = {503: "Not now"}
 
 
 def router() -> APIRouter:
     """`/health`, `/health/live` and `/health/ready`."""
     routes = APIRouter(tags=["operations"])
 
-    @routes.get("/health/live", summary="Does the process answer?")
+    @routes.get("/health/live", summary="Does the process answer?", **described(JSON))
     async def live() -> Response:
         return JSONResponse({"live": True}, headers=_NO_STORE)
 
-    @routes.get("/health/ready", summary="Can a query be answered now?")
+    @routes.get("/health/ready", summary="Can a query be answered now?", **described(JSON, statuses=_BUSY))
     async def ready(request: Request) -> Response:
         state = engine_of(request).status.ready
         return JSONResponse({"ready": state}, 200 if state else 503, _NO_STORE)
 
-    @routes.get("/health", summary="Both, with what is served and how busy it is")
+    @routes.get(
+        "/health",
+        summary="Both, with what is served and how busy it is",
+        **described(JSON, statuses=_BUSY),
+    )
     async def health(request: Request) -> Response:
         engine = engine_of(request)
         status = engine.status

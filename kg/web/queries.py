@@ -7,73 +7,147 @@ same formats, same headers, same errors.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import groupby
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from kg.canned import Catalogue, Parameter, Question
-from kg.engine import Limits
-from kg.engine.formats import Kind
+from kg.canned import LANGUAGES, Catalogue, Parameter, Question
+from kg.engine import Limits, guard
+from kg.engine.formats import SUFFIXES, Kind
 from kg.errors import ParameterError
 from kg.settings import Settings
 from kg.things import rows
 from kg.web.asked import engine_of
 from kg.web.charts import draw
+from kg.web.documents import document
 from kg.web.formats import choose, negotiate
 from kg.web.language import language_of, text
+from kg.web.openapi import HTML, IRI, JSON, described, format_parameter, media_types, parameter
 from kg.web.pages import page
 from kg.web.responder import Responder, joined
 
+_Answers = Callable[[Request, Question, str], Awaitable[Response]]
 _LIST = (("application/json",), ("text/html", "application/xhtml+xml"))
 
 
 def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
-    """`/queries`, `/queries/<id>` and `/queries/<id>.rq`."""
+    """`/queries`, `/queries/<id>`, `/queries/<id>.<format>` and `/queries/<id>.rq`."""
     routes = APIRouter(tags=["questions"])
     responder = Responder(settings)
     limits = Limits.of(settings)
 
-    @routes.get("/queries", summary="The questions, with their parameters and columns")
-    async def list_questions(request: Request) -> Response:
-        version = engine_of(request).snapshot.version
-        found = choose(request.headers.get("accept"), _LIST)
-        headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
-        if found is not None and found[0] == 1:
-            body = page("Questions", _listed(catalogue.values()), version, request)
-            return Response(body, 200, headers, "text/html")
-        described = [_described(question) for question in catalogue.values()]
-        return JSONResponse({"version": version, "questions": described}, headers=headers)
-
-    @routes.get("/queries/{id}.rq", summary="A question's SPARQL, as it runs in any editor")
-    async def sparql(id: str) -> Response:
-        return Response(catalogue[id].text, 200, {"Cache-Control": "no-cache"}, "application/sparql-query")
-
-    @routes.get("/queries/{id}", summary="The answer to a question; its parameters are query parameters")
-    async def answer(id: str, request: Request) -> Response:
-        question = catalogue[id]
+    async def answered(request: Request, question: Question, suffix: str) -> Response:
         values: dict[str, str] = {}
+        formats = [suffix]
         for name, value in request.query_params.multi_items():
-            if name in values:
+            if name == "format":
+                formats.append(value)
+            elif name in values:
                 raise ParameterError(f"{name} is given twice; give it once")
-            values[name] = value
-        format = values.pop("format", None)
-        values.pop("version", None)  # it has chosen the engine
+            elif name != "version":  # it has chosen the engine
+                values[name] = value
         given = {name: value for name, value in values.items() if value != ""}
         bound = question.bind(given)
+        format = ",".join(each for each in formats if each) or None
         heading = ""
-        if negotiate(joined(request, "accept"), format or None, Kind.SOLUTIONS)[0].key == "html":
+        if negotiate(joined(request, "accept"), format, Kind.SOLUTIONS)[0].key == "html":
             picture = await _picture(request, question, bound, limits) if question.chart else ""
             heading = _heading(question, given, language_of(request)) + picture
-        return await responder.respond(request, bound, format=format or None, heading=heading)
+        return await responder.respond(request, bound, format=format, heading=heading)
+
+    @routes.get(
+        "/queries", summary="The questions, with their parameters and columns", **described(JSON, HTML)
+    )
+    async def list_questions(request: Request) -> Response:
+        version = engine_of(request).snapshot.version
+        found = choose(joined(request, "accept"), _LIST)
+        if found is not None and found[0] == 1:
+            body = page("Questions", _listed(catalogue.values()), version, request)
+            return document(request, body, "text/html; charset=utf-8")
+        told = {"version": version, "questions": [_told(question) for question in catalogue.values()]}
+        return document(request, json.dumps(told, ensure_ascii=False).encode(), JSON)
+
+    @routes.get(
+        "/queries/{id}.rq",
+        summary="A question's SPARQL, as it runs in any editor",
+        **described(
+            "application/sparql-query",
+            parameters=[
+                parameter("id", "A question.", {"type": "string", "enum": list(catalogue)}, where="path")
+            ],
+        ),
+    )
+    async def sparql(request: Request) -> Response:
+        body = catalogue[request.path_params["id"]].text.encode()
+        return document(request, body, "application/sparql-query")
+
+    for question in catalogue.values():
+        _add(routes, question, answered)
+
+    @routes.get("/queries/{id}", include_in_schema=False)
+    async def answer(id: str, request: Request) -> Response:
+        stem, dot, suffix = id.rpartition(".")
+        if dot and suffix in SUFFIXES and stem in catalogue:
+            return await answered(request, catalogue[stem], suffix)
+        return await answered(request, catalogue[id], "")
 
     return routes
 
 
-def _described(question: Question) -> dict[str, object]:
+def _add(routes: APIRouter, question: Question, answered: _Answers) -> None:
+    """A route of its own for a question: its parameters are described one by one."""
+
+    async def answer(request: Request) -> Response:
+        return await answered(request, question, "")
+
+    kind = guard.inspect(question.text, Limits()).kind
+    routes.add_api_route(
+        f"/queries/{question.id}",
+        answer,
+        methods=["GET"],
+        name=question.id,
+        summary=question.summary,
+        description=question.description,
+        operation_id=question.id,
+        **described(
+            *media_types(kind),
+            parameters=[
+                *(
+                    parameter(each.name, each.description, _schema(each), example=each.default)
+                    for each in question.parameters.values()
+                ),
+                format_parameter(kind),
+            ],
+        ),
+    )
+
+
+def _schema(parameter: Parameter) -> Mapping[str, object]:
+    """The values a parameter takes, in JSON Schema."""
+    if parameter.values:
+        return {"type": "string", "enum": ["", *parameter.values]}
+    if parameter.type == "integer":
+        least = -(10**18) if parameter.minimum is None else int(parameter.minimum)
+        return {"type": "integer", "exclusiveMinimum": least, "exclusiveMaximum": 10**18}
+    if parameter.type == "decimal":
+        # As text: not every way to write a number in JSON (1e-7) is one to write an xsd:decimal.
+        sign = "[+-]?" if parameter.minimum is None else "[+]?(?=[0-9.]*[1-9])"
+        return {"type": "string", "pattern": rf"^({sign}([0-9]{{1,18}}(\.[0-9]{{0,18}})?|\.[0-9]{{1,18}}))?$"}
+    if parameter.type == "date":
+        return {"type": "string", "format": "date"}
+    if parameter.type == "language":
+        return {"type": "string", "enum": ["", *LANGUAGES]}
+    if parameter.type == "iri":
+        return IRI
+    return {"type": "string", "pattern": r"^[^\x00]*$"}
+
+
+def _told(question: Question) -> dict[str, object]:
     return {
         "id": question.id,
         "topic": question.topic,

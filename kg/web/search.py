@@ -21,6 +21,7 @@ from kg.web.documents import document
 from kg.web.formats import NotAcceptable, choose
 from kg.web.language import LANGUAGES, VARY, language_of
 from kg.web.links import path_of_thing
+from kg.web.openapi import HTML, JSON, described
 from kg.web.pages import render
 
 _OFFERED = (("application/json",), ("text/html", "application/xhtml+xml"))
@@ -30,23 +31,32 @@ _SUGGESTED = 10
 Text = Annotated[
     str, Query(description="A name, a synonym, an identifier, or words of a definition", max_length=300)
 ]
-Kinds = Annotated[list[str], Query(description=f"Only these kinds: {', '.join(KIND_NAMES)}")]
-Language = Annotated[str, Query(description="Language of the labels: en, zh-Hans, zh-Hant")]
+Kinds = Annotated[
+    list[str],
+    Query(description="Only these kinds", json_schema_extra={"items": {"enum": list(KIND_NAMES)}}),
+]
+Language = Annotated[
+    str, Query(description="Language of the labels", json_schema_extra={"enum": ["", *LANGUAGES]})
+]
 
 
 def router() -> APIRouter:
     """`/search?q=…&kind=…&limit=…&offset=…` and `/suggest?q=…`."""
     routes = APIRouter(tags=["search"])
 
-    @routes.get("/search", summary="Find things by what they are called, in three languages")
+    @routes.get(
+        "/search",
+        summary="Find things by what they are called, in three languages",
+        **described(JSON, HTML),
+    )
     async def search(
         request: Request,
         q: Text = "",
         kind: Kinds = [],  # noqa: B006 - FastAPI copies it
         limit: Annotated[int, Query(ge=1, le=100)] = _PAGE,
-        offset: Annotated[int, Query(ge=0, le=REACH)] = 0,
+        offset: Annotated[int, Query(ge=0, lt=REACH)] = 0,
         lang: Language = "",
-        format: Annotated[str, Query(description="json or html; else the Accept header decides")] = "",
+        format: Annotated[str, Query(json_schema_extra={"enum": ["", "json", "html"]})] = "",
     ) -> Response:
         form = _form(request, format)
         language = _language(request, lang)
@@ -61,17 +71,23 @@ def router() -> APIRouter:
         )  # fmt: skip
         return document(request, body, "text/html; charset=utf-8", {"Vary": VARY})
 
-    @routes.get("/suggest", summary="What a word that is being written may become")
+    @routes.get(
+        "/suggest",
+        summary="What a word that is being written may become",
+        **described(JSON, "application/x-suggestions+json"),
+    )
     async def suggest(
         request: Request,
         q: Text = "",
         kind: Kinds = [],  # noqa: B006
         limit: Annotated[int, Query(ge=1, le=50)] = _SUGGESTED,
         lang: Language = "",
-        format: Annotated[str, Query(description="json, or opensearch for browsers")] = "",
+        format: Annotated[str, Query(json_schema_extra={"enum": ["", "json", "opensearch"]})] = "",
     ) -> Response:
         language = _language(request, lang)
         results = await _found(request, q, kind, limit, 0, typing=True)
+        if format not in ("", "json", "opensearch"):
+            raise ParameterError(f"format={format[:20]!r} is not offered here; there are: json, opensearch")
         if format == "opensearch":
             hits = [hit.label(language) for hit in results.hits]
             return document(
@@ -89,6 +105,7 @@ async def _found(
     request: Request, q: str, kinds: list[str], limit: int, offset: int, *, typing: bool = False
 ) -> Results:
     index = await index_of(request)
+    limit = min(limit, REACH - offset)
     return await asyncio.to_thread(index.search, q, kinds=kinds, limit=limit, offset=offset, typing=typing)
 
 

@@ -6,6 +6,7 @@ out of them. An address may end in a format, `/sparql.csv?query=…`, for client
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -13,13 +14,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from kg.engine import Dataset, guard
-from kg.engine.formats import SUFFIXES
+from kg.engine.formats import SUFFIXES, Kind
 from kg.errors import QueryRefused, QueryTooLarge, StromaError
 from kg.settings import Settings
 from kg.web import service
 from kg.web.asked import engine_of
 from kg.web.documents import address
 from kg.web.formats import media_type
+from kg.web.openapi import format_parameter, media_types, parameter
 from kg.web.problems import BadRequest, MethodNotAllowed, UnsupportedMediaType, answer_to
 from kg.web.responder import Responder, joined
 
@@ -126,6 +128,71 @@ class SparqlEndpoint:
             return service.describe(request, self._settings, accept, format, endpoint=endpoint)
         text = queries[0].removeprefix("\ufeff")
         return await self._responder.respond(request, text, dataset=_dataset(by_name), format=format)
+
+
+def operations(settings: Settings) -> dict[str, Any]:
+    """The operations on `/sparql` in the words of OpenAPI."""
+    query = {"type": "string", "format": "sparql", "minLength": 1}
+    graph = {"type": "array", "items": {"type": "string", "format": "uri"}}
+    asked = parameter("query", "A SPARQL 1.1 query; without one the service describes itself.", query)
+    dataset = [
+        parameter("default-graph-uri", "A graph of the default graph, instead of the query's FROM.", graph),
+        parameter("named-graph-uri", "A graph for GRAPH, instead of the query's FROM NAMED.", graph),
+    ]
+    answer: dict[str, Any] = {
+        "summary": "Ask a SPARQL query",
+        "description": (
+            "The query side of the SPARQL 1.1 Protocol. The default graph is the union of all graphs. "
+            "`/sparql.csv` and the like name a format, which has to fit the query: rows or a graph. "
+            f"A query's text has at most {settings.query_bytes} bytes."
+        ),
+        "tags": ["sparql"],
+        "responses": {
+            "200": {
+                "description": "The answer",
+                "content": {
+                    name: {"schema": _RESULTS if name == "application/sparql-results+json" else {}}
+                    for name in media_types(*Kind)
+                },
+            },
+            "304": {"description": "The client has it: its If-None-Match names the ETag"},
+        },
+    }
+    fields = {"query": query, "default-graph-uri": graph, "named-graph-uri": graph}
+    posted = {
+        _QUERY: {"schema": query},
+        _FORM: {"schema": {"type": "object", "required": ["query"], "properties": fields}},
+    }
+    return {
+        "/sparql": {
+            "get": {**answer, "operationId": "ask", "parameters": [asked, *dataset, format_parameter(*Kind)]},
+            "post": {
+                **answer,
+                "operationId": "post",
+                "parameters": [*dataset, format_parameter(*Kind)],
+                "requestBody": {"required": True, "content": posted},
+                "responses": {**answer["responses"], "415": {"$ref": "#/components/responses/Problem"}},
+            },
+        }
+    }
+
+
+_RESULTS = {
+    "type": "object",
+    "required": ["head"],
+    "properties": {
+        "head": {
+            "type": "object",
+            "properties": {"vars": {"type": "array", "items": {"type": "string"}}},
+        },
+        "boolean": {"type": "boolean"},
+        "results": {
+            "type": "object",
+            "required": ["bindings"],
+            "properties": {"bindings": {"type": "array", "items": {"type": "object"}}},
+        },
+    },
+}
 
 
 def _dataset(by_name: dict[str, list[str]]) -> Dataset | None:

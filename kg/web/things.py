@@ -31,6 +31,7 @@ from kg.web.documents import document
 from kg.web.formats import negotiate
 from kg.web.language import LANGUAGES, VARY, language_of
 from kg.web.links import PAGES, home_of, path_of_reason, path_of_thing
+from kg.web.openapi import IRI, described, format_parameter, media_types, parameter
 from kg.web.pages import render
 from kg.web.problems import NotFound
 from kg.web.responder import Responder
@@ -120,8 +121,21 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
             return await responder.respond(request, _QUERY.format(thing=thing), format=form)
         return await _page(request, description, catalogue)
 
-    @routes.get("/thing", summary="All that the graph says of a thing, by its IRI or CURIE")
-    async def thing(request: Request, iri: str = "", format: str = "") -> Response:
+    @routes.get(
+        "/thing",
+        summary="All that the graph says of a thing, by its IRI or CURIE",
+        **described(
+            *media_types(Kind.GRAPH),
+            parameters=[
+                parameter(
+                    "iri", "The thing.", {**IRI, "minLength": 1}, required=True, example="CL:0000134",
+                ),
+                format_parameter(Kind.GRAPH),
+            ],
+        ),
+    )  # fmt: skip
+    async def thing(request: Request) -> Response:
+        iri, format = request.query_params.get("iri", ""), request.query_params.get("format", "")
         if not iri:
             raise ParameterError("iri is missing; ask for a thing: /thing?iri=CL:0000134")
         try:
@@ -130,8 +144,23 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
             raise ParameterError(f"iri={iri[:80]!r} is refused: {problem}") from problem
         return await answer(request, node.value, format or _wanted(request))
 
-    @routes.get("/{kind}/{id:path}", summary="A thing of ours: 303 to a document about it", status_code=303)
-    async def own(request: Request, kind: str, id: str) -> Response:
+    @routes.get(
+        "/{kind}/{id:path}",
+        summary="A thing of ours, by the path of its IRI: 303 to a document about it",
+        **described(
+            *media_types(Kind.GRAPH),
+            parameters=[
+                parameter(
+                    "kind", "What sort of thing.", {"type": "string", "enum": list(PAGES)}, where="path"
+                ),
+                parameter("id", "Its identifier; with the end of a format, the document.", where="path"),
+            ],
+            description="The document, where the path ends in a format: NCT01547091.ttl",
+            statuses={303: "The document about the thing", 308: "The same without a slash at its end"},
+        ),
+    )
+    async def own(request: Request) -> Response:
+        kind, id = request.path_params["kind"], request.path_params["id"]
         # The raw path: an identifier may hold an encoded slash or per cent sign.
         path = request.scope["raw_path"].decode("ascii", "replace").lstrip("/").split("?")[0]
         if kind not in PAGES or not id:

@@ -29,6 +29,7 @@ from kg.snapshot import Snapshot
 from kg.terms import ROOT
 from kg.web.asked import engine_of
 from kg.web.formats import NotAcceptable, choose
+from kg.web.openapi import IRI, described, parameter
 from kg.web.pages import page
 from kg.why import MAX_LIMIT, statement
 
@@ -46,6 +47,23 @@ _OFFERED = {
     "text": ("text/plain",),
 }
 _PARTS = ("subject", "predicate", "object")
+_PARAMETERS = (
+    *(
+        parameter(
+            part,
+            "A CURIE or an IRI.",
+            {"type": "string", "pattern": IRI["pattern"].replace("^(", "^(a|", 1).replace(")?$", ")$")},
+            example=example,
+        )
+        for part, example in zip(
+            _PARTS, ("product:prednisone", "a", "stroma:CautionedCoMedication"), strict=True
+        )
+    ),
+    parameter(
+        "limit", "Minimal justifications at most.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
+    ),
+    parameter("format", "Wins over the Accept header.", {"type": "string", "enum": ["", *_OFFERED]}),
+)
 
 
 def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
@@ -54,7 +72,11 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
     routes = APIRouter(tags=["why"])
     explainer = _Explainer(seconds)
 
-    @routes.get("/why", summary="Why a statement is in the graph: its sources, or its proof")
+    @routes.get(
+        "/why",
+        summary="Why a statement is in the graph: its sources, or its proof",
+        **described(*(types[0] for types in _OFFERED.values()), parameters=_PARAMETERS),
+    )
     async def why(request: Request) -> Response:
         values = _values(request)
         name = _format(values.pop("format", None), request.headers.get("accept"))

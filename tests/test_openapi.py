@@ -1,0 +1,105 @@
+"""`/openapi.json`: whether it is a description, and whether the server is as it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from kg.canned import Catalogue
+from kg.snapshot import Snapshot
+from kg.terms import ROOT
+from tests.peers import whole_site
+
+CONFIGURATION = Path(__file__).parent / "openapi" / "schemathesis.toml"
+
+
+@pytest.fixture(scope="module")
+def url(embedded: Snapshot) -> Iterator[str]:
+    with whole_site(embedded) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def described(url: str) -> dict[str, Any]:
+    response = httpx.get(f"{url}/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    document: dict[str, Any] = response.json()
+    return document
+
+
+def test_the_server_is_as_its_description_says(url: str, tmp_path: Path) -> None:
+    """schemathesis asks what fits the description and what does not, and every method it does not name."""
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
+    done = subprocess.run(
+        [*command, "run", f"{url}/openapi.json"],
+        cwd=tmp_path,  # it keeps what failed in the folder it runs in
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+    generated = re.search(r"(\d+) generated", done.stdout)
+    assert generated is not None
+    assert int(generated[1]) > 500
+
+
+def test_every_question_has_an_operation_with_its_parameters(described: dict[str, Any]) -> None:
+    catalogue = Catalogue.read(ROOT / "queries")
+    for id, question in catalogue.items():
+        operation = described["paths"][f"/queries/{id}"]["get"]
+        assert operation["summary"] == question.summary
+        named = [each["name"] for each in operation["parameters"] if "name" in each]
+        assert named == [*question.parameters, "format"]
+    weight = described["paths"]["/queries/doses-for-body-weight"]["get"]["parameters"][0]
+    pattern = re.compile(weight["schema"]["pattern"])
+    assert all(pattern.search(text) for text in ("70", "62.5", "", ".5", "+1."))
+    assert not any(pattern.search(text) for text in ("0", "-1", "0.0", "heavy", "1e3", "7 0"))
+
+
+def test_what_is_described_is_named_once_and_can_be_resolved(described: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(described["components"]["schemas"]["Problem"])
+    ids = [each["operationId"] for path in described["paths"].values() for each in path.values()]
+    assert len(ids) == len(set(ids))
+    assert {"/sparql", "/graphs", "/graphs/{name}", "/queries", "/why", "/dump", "/health"} <= set(
+        described["paths"]
+    )
+    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(described))):
+        found: Any = described
+        for part in reference.split("/"):
+            found = found[part]
+    assert "422" not in json.dumps(described)
+
+
+def test_the_versions_named_are_those_that_answer(url: str, described: dict[str, Any]) -> None:
+    for version in described["components"]["parameters"]["version"]["schema"]["enum"]:
+        assert httpx.get(f"{url}/health", params={"version": version}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "type"),
+    [
+        ("/queries/routes?format=", "usual"),
+        ("/queries/routes.csv", "text/csv; charset=utf-8"),
+        ("/queries/routes.srx?format=xml", "application/sparql-results+xml"),
+        ("/queries/routes.rq", "application/sparql-query"),
+    ],
+)
+def test_a_questions_address_may_end_in_a_format(url: str, path: str, type: str) -> None:
+    usual = "application/sparql-results+json"
+    assert httpx.get(url + path).headers["content-type"] == (usual if type == "usual" else type)
+
+
+def test_a_question_by_two_formats_is_refused(url: str) -> None:
+    assert httpx.get(f"{url}/queries/routes.csv?format=json").status_code == 400
+    assert httpx.get(f"{url}/queries/nothing.csv").status_code == 404
