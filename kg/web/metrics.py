@@ -30,6 +30,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kg.engine.served import Served
+from kg.web.openapi import TEXT, described
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -163,7 +164,9 @@ def router(metrics: Metrics) -> APIRouter:
     """`/metrics`."""
     routes = APIRouter(tags=["operations"])
 
-    @routes.get("/metrics", summary="Figures for Prometheus")
+    @routes.get(
+        "/metrics", summary="Figures for Prometheus", **described(TEXT, "application/openmetrics-text")
+    )
     async def figures(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         body = await asyncio.to_thread(encode, metrics.registry)  # reads files of /proc
