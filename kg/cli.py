@@ -322,7 +322,7 @@ def _cell(term: Mapping[str, str] | None) -> str:
 def why(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="A CURIE or an IRI.")],
     predicate: Annotated[str, typer.Argument(metavar="PREDICATE", help="A CURIE or an IRI; a is rdf:type.")],
-    object: Annotated[str, typer.Argument(metavar="OBJECT", help="A CURIE or an IRI, no literal.")],
+    object: Annotated[str, typer.Argument(metavar="OBJECT", help='A CURIE, an IRI, a number or a "text".')],
     format: Annotated[str, typer.Option(help="text, json, turtle or ntriples.")] = "text",
     limit: Annotated[int, typer.Option(help="How many minimal justifications at most; up to 20.")] = 3,
     snapshot: Annotated[

@@ -16,7 +16,7 @@ from kg.terms import PROV, RDF, RDFS, STROMA, XSD, compress, digest, expand, min
 
 MAX_DEPTH = 24  # steps below each other on paper; deeper ones are counted, not shown
 
-Statement = tuple[NamedNode, NamedNode, NamedNode | Literal]  # a literal only where a rule gives one
+Statement = tuple[NamedNode, NamedNode, NamedNode | Literal]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Axiom:
-    """A written axiom: in words of labels, in CURIEs (Manchester syntax), and where it is written."""
+    """A written axiom: in words of labels, in CURIEs (Manchester syntax), and where it is written.
+
+    Or a calculation: then `method` is its stroma:DerivationMethod, and `manchester` the numbers put in.
+    """
 
     text: str
     manchester: str
     sources: tuple[Source, ...]
+    method: NamedNode | None = None
+
+    @property
+    def kind(self) -> str:
+        return "axiom" if self.method is None else "calculation"
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,11 @@ class Explanation:
     complete: bool
     version: str = ""
 
+    @property
+    def computed(self) -> bool:
+        """Whether it is a calculation that gives the statement, not a proof."""
+        return any(axiom.method for reason in self.reasons for axiom in reason.proof.axioms)
+
 
 FORMATS = ("text", "json", "turtle", "ntriples")
 
@@ -124,17 +137,21 @@ def _bytes(written: bytes | None) -> bytes:
 
 def as_text(explanation: Explanation) -> str:
     """The explanation for a terminal: indented proof, each leaf with its source."""
-    lines = [explanation.text, f"  {' '.join(compress(term.value) for term in explanation.statement)}", ""]
+    lines = [explanation.text, f"  {' '.join(compress(term.value) for term in explanation.statement)}"]
+    if explanation.sources or explanation.rules:
+        lines.append("")
     if explanation.sources:
         lines += ["Stated:", *(f"  {source.text}" for source in explanation.sources)]
     for rule in explanation.rules:
         more = "" if rule.axiom in rule.label else f": {rule.axiom}"
         lines.append(f"Inferred, {rule.graph}. {rule.label}{more}")
     for number, reason in enumerate(explanation.reasons, 1):
-        size = f"{_count(len(reason.axioms), 'axiom')}, {_count(len(reason.facts), 'stated fact')}"
+        kinds = sorted({axiom.kind for axiom in reason.axioms}) or ["axiom"]
+        used = [_count(sum(axiom.kind == kind for axiom in reason.axioms), kind) for kind in kinds]
+        size = ", ".join([*used, _count(len(reason.facts), "stated fact")])
         lines += ["", f"Because ({size}):" if number == 1 else f"Also because ({size}):"]
         lines += _lines(reason.proof, 1, set())
-    if explanation.reasons:
+    if explanation.reasons and not explanation.computed:
         lines += ["", _said_of_others(explanation)]
     return "\n".join(lines) + "\n"
 
@@ -165,7 +182,7 @@ def _lines(step: Step, depth: int, shown: set[Step]) -> Iterator[str]:
         yield f"{pad}    ... (a longer proof; --format json has all of it)"
         return
     for axiom in step.axioms:
-        yield f"{pad}    axiom: {axiom.text}"
+        yield f"{pad}    {axiom.kind}: {axiom.text}"
         yield from (f"{pad}      {source.text}" for source in axiom.sources)
     for premise in step.premises:
         yield from _lines(premise, depth + 2, shown)
@@ -212,6 +229,7 @@ def _source(source: Source) -> dict[str, object]:
 
 def _axiom(axiom: Axiom) -> dict[str, object]:
     return {
+        "kind": axiom.kind,
         "text": axiom.text,
         "manchester": axiom.manchester,
         "sources": [_source(source) for source in axiom.sources],
@@ -248,7 +266,7 @@ def _of_step(step: Step) -> tuple[NamedNode, list[Triple]]:
     if step.stated and step.triple is not None:
         return proposition(step.triple), list(_of_fact(step.triple, step.sources))
     below = [_of_step(premise) for premise in step.premises]
-    axioms = [_axiom_node(axiom) for axiom in step.axioms]
+    axioms = [axiom.method or _axiom_node(axiom) for axiom in step.axioms]
     key = [step.text, *sorted(node.value for node, _ in below), *sorted(node.value for node in axioms)]
     node = mint("inference", digest(*key))
     triples = [
@@ -259,6 +277,10 @@ def _of_step(step: Step) -> tuple[NamedNode, list[Triple]]:
         triples.append(Triple(node, STROMA.hasConclusion, proposition(step.triple)))
         triples += _of_fact(step.triple, ())
     for axiom, each in zip(axioms, step.axioms, strict=True):
+        if each.method is not None:
+            triples.append(Triple(node, STROMA.derivationMethod, axiom))
+            triples.append(Triple(node, STROMA.computation, Literal(each.manchester, language="en")))
+            continue
         triples.append(Triple(node, STROMA.appliesAxiom, axiom))
         triples += _of_axiom(axiom, each)
     for premise, said in below:

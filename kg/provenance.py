@@ -19,6 +19,7 @@ from kg.terms import OWL, PROV, RDFS, STROMA, compress, expand, mint
 
 INFERRED = mint("graph", "inferred").value + "/"
 METADATA = mint("graph", "metadata")
+DERIVED = mint("graph", "derived")
 ONTOLOGY = mint("graph", "ontology")
 # What a claim says of an edge is no way up from a thing to its record.
 _CLAIM_WORDS = (STROMA.propositionSubject, STROMA.propositionObject, STROMA.propositionPredicate)
@@ -43,7 +44,7 @@ class Provenance:
         found = {
             source
             for quad in self.store.quads_for_pattern(*triple, None)
-            if not is_inferred(quad)
+            if not is_inferred(quad) and quad.graph_name != DERIVED
             for source in self._stated_in(quad)
         }
         return tuple(sorted(found, key=lambda source: (source.graph, source.kind, source.id, source.text)))
@@ -55,11 +56,29 @@ class Provenance:
         graph = _name(quad.graph_name)
         assert isinstance(quad.subject, NamedNode)
         assert isinstance(quad.object, NamedNode | Literal)
-        node = proposition((quad.subject, quad.predicate, quad.object))
+        node = self._proposition(quad)
         # What an observation is about has no proposition: the claims that give its numbers stand for it.
         told = self.claims(node) or self._claiming(STROMA.hasEvidence, quad.subject)
         claims = [source for claim, where in told if where == graph for source in self.claim(claim, graph)]
         return claims or [*self._records(quad)] or [self._of_graph(quad)]
+
+    def _proposition(self, quad: Quad) -> NamedNode:
+        """The proposition of a triple. Of a number its IRI has the digits as printed, which a store drops."""
+        assert isinstance(quad.subject, NamedNode)
+        assert isinstance(quad.object, NamedNode | Literal)
+        if isinstance(quad.object, Literal):
+            for found in self.store.quads_for_pattern(None, STROMA.propositionObject, quad.object, None):
+                node = found.subject
+                if isinstance(node, NamedNode) and all(
+                    any(self.store.quads_for_pattern(node, word, part, None))
+                    for word, part in (
+                        (STROMA.propositionSubject, quad.subject),
+                        (STROMA.propositionPredicate, quad.predicate),
+                        (STROMA.polarity, STROMA.PolarityPositive),
+                    )
+                ):
+                    return node
+        return proposition((quad.subject, quad.predicate, quad.object))
 
     def claims(self, node: NamedNode) -> list[tuple[NamedNode, str]]:
         """The claims that assert a proposition, each with its graph."""
@@ -143,6 +162,16 @@ class Provenance:
         note = self._text(thing, STROMA.curatorNote)
         said = f" ({places}{f'; note: {note}' if note else ''})" if places else ""
         return f"{compress(thing.value)}{said}"
+
+    def activity(self, node: NamedNode) -> Source:
+        """What computed a thing: its activity, with the programs and their versions."""
+        made_by = self._node(node, PROV.wasGeneratedBy)
+        if made_by is None:
+            return Source("graph", "graph:derived", "graph:derived", "graph:derived")
+        agents = self.store.quads_for_pattern(made_by, PROV.wasAssociatedWith, None, None)
+        programs = sorted(self.label(quad.object) for quad in agents if isinstance(quad.object, NamedNode))
+        name = compress(made_by.value)
+        return Source("activity", name, "graph:derived", f"{name}, by {', '.join(programs)}")
 
     def _records(self, quad: Quad) -> Iterator[Source]:
         """The record a statement was read from: its subject's, or that of the thing it belongs to."""

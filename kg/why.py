@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
@@ -18,32 +19,43 @@ from kg.axioms import PROPERTY_AXIOMS, VOCABULARY, Axioms, Expression, Some, rea
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Axiom, Explanation, Reason, Source, Statement, Step, proposition
 from kg.proofs import Any_, Edge, Fact, Is, Node, Proof, justify
-from kg.provenance import INFERRED, METADATA, ONTOLOGY, Provenance, is_inferred, text_of, written
-from kg.terms import OWL, RDF, RDFS, compress, expand
+from kg.provenance import DERIVED, INFERRED, METADATA, ONTOLOGY, Provenance, is_inferred, text_of, written
+from kg.terms import OWL, PROV, RDF, RDFS, STROMA, compress, expand
 
 _KINDS = (OWL.Class, OWL.ObjectProperty, OWL.TransitiveProperty, OWL.AllDisjointClasses)
 _LITERAL = re.compile(r"""["']|[-+]?[0-9.]+$|(true|false)$""")
+# The numbers of a record that a calculation may have used.
+_NUMBERS = tuple(
+    STROMA(name)
+    for name in (
+        "numberAffected", "sampleSize", "percentage", "eventCount", "ratePer100PatientYears", "meanValue",
+        "sdValue", "doseAmount", "doseLow", "doseHigh",
+    )
+)  # fmt: skip
 MAX_LIMIT = 20
 
 
-def statement(subject: str, predicate: str, object: str) -> tuple[NamedNode, NamedNode, NamedNode]:
-    """A statement out of CURIEs or IRIs; `a` is rdf:type. Raises ParameterError naming the part at fault."""
+def statement(subject: str, predicate: str, object: str) -> Statement:
+    """A statement out of CURIEs or IRIs; `a` is rdf:type, the object may be a literal: 44.9, true, "a text".
+
+    A literal stands for the one of that value in the graph, whatever its datatype, language and last zeros.
+    Raises ParameterError naming the part at fault.
+    """
     if predicate == "a":
         predicate = "rdf:type"
-    return (
-        _term("subject", subject),
-        _term("predicate", predicate),
-        _term("object", object),
-    )
+    value: NamedNode | Literal
+    if _LITERAL.match(object):
+        quoted = object[:1] in "\"'" and len(object) > 1 and object[-1] == object[0]
+        value = Literal(object[1:-1] if quoted else object)
+    else:
+        value = _term("object", object)
+    return _term("subject", subject), _term("predicate", predicate), value
 
 
 def _term(part: str, text: str) -> NamedNode:
     shown = text if len(text) <= 100 else f"{text[:97]}..."
     if _LITERAL.match(text):
-        raise ParameterError(
-            f"{part} {shown!r} is a literal; `why` explains statements between two things. "
-            "For a number ask the question evidence-of-a-statement"
-        )
+        raise ParameterError(f"{part} {shown!r} is a literal; only the object of a statement may be one")
     curie = text[1:-1] if text.startswith("<") and text.endswith(">") else text
     try:
         return NamedNode(expand(curie).value)
@@ -58,7 +70,7 @@ def explain(
     ontology: Path,
     subject: NamedNode,
     predicate: NamedNode,
-    object: NamedNode,
+    object: NamedNode | Literal,
     *,
     limit: int = 3,
     version: str = "",
@@ -66,18 +78,23 @@ def explain(
     """Why a statement is in a snapshot's store, with up to `limit` minimal justifications.
 
     `ontology` is the folder of the modules (for file and line). A stated statement gives its sources and no
-    proof. Raises UsageError for one that is not in the graph, with what is said of its subject.
+    proof; one of a derived number the calculation, down to the reported numbers. Raises UsageError for one
+    that is not in the graph, with what is said of its subject.
     """
     graph = _Graph(store, ontology)
-    triple = (subject, predicate, object)
+    triple: Statement = (subject, predicate, object)
+    if isinstance(object, Literal):
+        triple = (subject, predicate, graph.stored(subject, predicate, object))
     graphs = [quad.graph_name for quad in store.quads_for_pattern(*triple, None)]
     if not graphs:
         raise UsageError(graph.instead_of(triple))
     inferred = sorted(g.value for g in graphs if isinstance(g, NamedNode) and g.value.startswith(INFERRED))
-    told = len(inferred) < len(graphs)
+    told = len(inferred) < len(graphs) and set(graphs) != {DERIVED}
     reasons: tuple[Reason, ...] = ()
     complete = True
-    if not told:
+    if set(graphs) == {DERIVED}:
+        reasons = (graph.calculation(triple),)
+    elif not told:
         reasons, complete = graph.reasons(triple, min(max(limit, 1), MAX_LIMIT))
         by_rules = [graph.by_rule(triple, name.removeprefix(INFERRED)) for name in inferred]
         matched = tuple(reason for reason in by_rules if reason is not None)
@@ -201,6 +218,80 @@ class _Graph:
         reasons = () if sources else self.reasons(triple, 1)[0]
         return reasons[0].proof if reasons else Step(self.said(triple), triple, sources=sources)
 
+    # ------------------------------------------------------------ calculations
+
+    def stored(self, subject: NamedNode, predicate: NamedNode, value: Literal) -> Literal:
+        """The literal of the graph that has this value; the literal itself where none has."""
+        found = (term for term in self._literals(subject, predicate) if _same_value(term, value))
+        return next(found, value)
+
+    def calculation(self, triple: Statement) -> Reason:
+        """The calculation behind a statement of `graph:derived`, as a proof from the reported numbers."""
+        proof = self._calculated(triple)
+        facts, axioms = dict.fromkeys(_leaves(proof)), dict.fromkeys(_axioms(proof))
+        return Reason(tuple(axioms), tuple(facts), proof)
+
+    def _calculated(self, triple: Statement) -> Step:
+        """A statement of a derived thing, with its calculation and the statements that went in."""
+        node = triple[0]
+        inputs = self._nodes(node, PROV.wasDerivedFrom)
+        asserted = {each: self._asserted(each) for each in inputs}
+        named = {told[0] for told in asserted.values() if told is not None}
+        premises: list[Step] = []
+        for each, told in asserted.items():
+            if told is not None:
+                premises.append(self._reported(told))
+            elif self._nodes(each, STROMA.derivationMethod):
+                premises.append(self._calculated(self._result(each)))
+            elif each not in named:  # a record: its numbers have no claims of their own
+                numbers = ((each, word, value) for word in _NUMBERS for value in self._literals(each, word))
+                premises += [self._reported(number) for number in numbers]
+        method = self._nodes(node, STROMA.derivationMethod)[0]
+        words = [*self._literals(node, STROMA.computation), *self._literals(node, STROMA.explanation)]
+        said = words[0].value if words else ""
+        text = f"{self.known.label(method)}: {said}"
+        calculation = Axiom(text, said, (self.known.activity(node),), method)
+        return Step(self.said(triple), triple, (calculation,), tuple(dict.fromkeys(premises)))
+
+    def _asserted(self, node: NamedNode) -> Statement | None:
+        """The edge that a proposition is; None of anything else."""
+        subjects = self._nodes(node, STROMA.propositionSubject)
+        predicates = self._nodes(node, STROMA.propositionPredicate)
+        word = STROMA.propositionObject
+        values: list[NamedNode | Literal] = [*self._nodes(node, word), *self._literals(node, word)]
+        if not (subjects and predicates and values):
+            return None
+        return subjects[0], predicates[0], values[0]
+
+    def _result(self, node: NamedNode) -> Statement:
+        """The statement that says what a derived number came to."""
+        for word in (STROMA.derivedValue, STROMA.derivedLow, STROMA.ciLow):
+            if values := self._literals(node, word):
+                return node, word, values[0]
+        return node, STROMA.derivationMethod, self._nodes(node, STROMA.derivationMethod)[0]
+
+    def _reported(self, triple: Statement) -> Step:
+        """A reported number in words, with who reports it."""
+        node, predicate, value = triple
+        about = [
+            self.known.label(each)
+            for word in (STROMA.forMeasure, STROMA.forOutcome, STROMA.aboutArm, STROMA.aboutGroup)
+            for each in self._nodes(node, word)
+        ]
+        about += [each.value for each in self._literals(node, STROMA.timepointLabel)]
+        thing = ", ".join(dict.fromkeys(about)) or self.known.label(node)
+        shown = value.value if isinstance(value, Literal) else self.known.label(value)
+        text = f"{thing}: {self.known.label(predicate)} {shown}"
+        return Step(text, triple, sources=self.known.sources(triple))
+
+    def _nodes(self, subject: NamedNode, predicate: NamedNode) -> list[NamedNode]:
+        held = (quad.object for quad in self.store.quads_for_pattern(subject, predicate, None, None))
+        return sorted({term for term in held if isinstance(term, NamedNode)}, key=str)
+
+    def _literals(self, subject: NamedNode, predicate: NamedNode) -> list[Literal]:
+        held = (quad.object for quad in self.store.quads_for_pattern(subject, predicate, None, None))
+        return sorted({term for term in held if isinstance(term, Literal)}, key=str)
+
     # ------------------------------------------------------------ lines of a proof
 
     def step(self, proof: Proof) -> Step:
@@ -297,9 +388,21 @@ class _Graph:
         found = {
             " ".join(compress(term.value) for term in (quad.subject, quad.predicate, quad.object))
             for quad in quads
-            if isinstance(quad.subject, NamedNode) and isinstance(quad.object, NamedNode)
+            if isinstance(quad.subject, NamedNode)
+            and isinstance(quad.object, NamedNode | Literal)
+            and len(quad.object.value) < 200  # a long text says nothing here
         }
         return sorted(found)
+
+
+def _same_value(one: Literal, other: Literal) -> bool:
+    """Whether two literals read alike, or are the same number."""
+    if one.value == other.value:
+        return True
+    try:
+        return Decimal(one.value) == Decimal(other.value)
+    except ArithmeticError:
+        return False
 
 
 def _in_curies(head: Quad, axioms: Axioms) -> str:

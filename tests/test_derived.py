@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyoxigraph import NamedNode, Quad, RdfFormat, Store, parse
 from scipy import stats
 
-from kg.evidence import derivation
+from kg.evidence import derivation, statistics
 from kg.evidence.derived import ACTIVITY, GRAPH, Assessed, Derived, quads, rounded
 from kg.evidence.pooling import Reason
 from kg.evidence.reported import read
 from kg.snapshot import Snapshot, line_of, load_store
-from kg.terms import PROV, RDF, STROMA, expand, prefixes
+from kg.terms import PROV, RDF, ROOT, STROMA, expand, prefixes
 
 PREFIXES = "".join(f"@prefix {name}: <{iri}> .\n" for name, iri in prefixes().items())
 
@@ -382,3 +385,165 @@ def test_rounding_is_half_to_even_with_no_negative_zero_and_nothing_infinite() -
     ]
     assert str(rounded(-0.00001)) == "0.0000"
     assert rounded(math.inf) is None
+
+
+# ---------------------------------------------------------- the expected rows of the questions, recomputed
+# Every interval again from its definition, by bisection in plain Python: no statistics library is asked.
+
+Z = 1.959963984540054  # of the normal distribution, two-sided 95 %
+
+
+def expected(question: str) -> list[dict[str, str]]:
+    with (ROOT / "tests" / "queries" / f"{question}.tsv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def root(f: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that grows from `low` to `high` is 0; both positive, on a logarithmic scale."""
+    for _ in range(200):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if f(middle) < 0 else (low, middle)
+    return low
+
+
+def wilson(n: int, total: int) -> tuple[float, float]:
+    centre, width = n + Z * Z / 2, Z * math.sqrt(n * (total - n) / total + Z * Z / 4)
+    return (centre - width) / (total + Z * Z), (centre + width) / (total + Z * Z)
+
+
+def newcombe(a: int, n: int, b: int, m: int) -> list[float]:
+    (low, high), (low_2, high_2) = wilson(a, n), wilson(b, m)
+    p, q = a / n, b / m
+    return [
+        p - q,
+        p - q - math.sqrt((p - low) ** 2 + (high_2 - q) ** 2),
+        p - q + math.sqrt((high - p) ** 2 + (q - low_2) ** 2),
+    ]
+
+
+def koopman(a: int, n: int, b: int, m: int) -> list[float]:
+    def score(ratio: float) -> float:
+        """Koopman's chi-square less its critical value, at the likeliest proportions with this ratio."""
+        linear = ratio * (n + b) + a + m
+        q = (linear - math.sqrt(linear**2 - 4 * (n + m) * ratio * (a + b))) / (2 * (n + m) * ratio)
+        p = ratio * q
+        first = n * (1 - p) / p if a == n else (a - n * p) ** 2 / (n * p * (1 - p))
+        second = m * (1 - q) / q if b == m else (b - m * q) ** 2 / (m * q * (1 - q))
+        return first + second - Z * Z
+
+    if b == 0:
+        return [math.inf, 1 / root(lambda inverse: score(1 / inverse), 1e-6, 1e6), math.inf]
+    ratio = a / n / (b / m)
+    upper = root(score, ratio * (1 + 1e-9), 1e6)
+    return [ratio, 1 / root(lambda inverse: score(1 / inverse), (1 + 1e-9) / ratio, 1e6), upper]
+
+
+def conditional(a: int, n: int, b: int, m: int) -> list[float]:
+    """The conditional odds ratio: with fixed margins, each count has its noncentral probability."""
+    events = a + b
+    counts = range(max(0, events - m), min(n, events) + 1)
+
+    def chances(odds: float) -> dict[int, float]:
+        logs = {k: math.log(math.comb(n, k) * math.comb(m, events - k)) + k * math.log(odds) for k in counts}
+        weights = {k: math.exp(value - max(logs.values())) for k, value in logs.items()}
+        return {k: weight / sum(weights.values()) for k, weight in weights.items()}
+
+    def at_least(odds: float) -> float:
+        return sum(chance for k, chance in chances(odds).items() if k >= a)
+
+    def at_most(odds: float) -> float:
+        return sum(chance for k, chance in chances(odds).items() if k <= a)
+
+    def mean(odds: float) -> float:
+        return sum(k * chance for k, chance in chances(odds).items())
+
+    low = root(lambda odds: at_least(odds) - 0.025, 1e-9, 1e9)
+    if a == counts[-1]:
+        return [math.inf, low, math.inf]
+    high = root(lambda odds: 0.025 - at_most(odds), 1e-9, 1e9)
+    return [root(lambda odds: mean(odds) - a, 1e-9, 1e9), low, high]
+
+
+@pytest.mark.parametrize("row", expected("effect-sizes"), ids=lambda row: f"{row['method']} {row['numbers']}")
+def test_an_expected_effect_is_what_its_definition_gives(row: dict[str, str]) -> None:
+    numbers = [int(word) for word in row["numbers"].split() if word.isdigit()]
+    by_definition = {"risk difference": newcombe, "risk ratio": koopman, "odds ratio": conditional}
+    computed = by_definition[row["method"]](*numbers)
+    for column, number in zip(("effect", "ciLow", "ciHigh"), computed, strict=True):
+        if math.isinf(number):
+            assert row[column] == ""
+        else:
+            assert float(row[column]) == pytest.approx(number, abs=6e-5, rel=1e-6)
+
+
+small = st.integers(1, 40).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(small, small)
+@settings(deadline=None, max_examples=150)
+def test_every_effect_is_what_its_definition_gives_empty_and_full_cells_included(
+    first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    numbers = (*first, *second)
+    if first[0] and second[0]:  # the definition in words needs a logarithm of each
+        found = statistics.risk_ratio(*numbers)
+        assert [found.value, found.interval.low, found.interval.high] == pytest.approx(
+            koopman(*numbers), rel=1e-6
+        )
+    found = statistics.risk_difference(*numbers)
+    assert [found.value, found.interval.low, found.interval.high] == pytest.approx(
+        newcombe(*numbers), abs=1e-9
+    )
+    events = first[0] + second[0]
+    if (
+        first[0] > max(0, events - second[1]) and events < first[1] + second[1]
+    ):  # else the ratio is 0, or none
+        found = statistics.odds_ratio(*numbers)
+        assert [found.value, found.interval.low, found.interval.high] == pytest.approx(
+            conditional(*numbers), rel=1e-4
+        )
+
+
+def test_the_expected_counts_are_those_that_print_as_the_percentage() -> None:
+    for row in expected("counts-behind-percentages"):
+        percent, total = row["percentOf"].split(" % of ")
+        decimals = len(percent.partition(".")[2])
+        fits = [n for n in range(int(total) + 1) if f"{100 * n / int(total):.{decimals}f}" == percent]
+        assert (int(row["lowest"]), int(row["highest"])) == (fits[0], fits[-1]), row
+        if row["printed"]:
+            assert int(row["printed"]) in fits
+
+
+def test_the_expected_doses_are_products() -> None:
+    for row in expected("doses-in-cells"):
+        words = row["dose"].replace(" cells/kg at ", " to ").removesuffix(" kg").split(" to ")
+        *doses, weight = map(float, words)
+        assert (float(row["cellsLow"]), float(row["cellsHigh"])) == (
+            doses[0] * weight,
+            doses[-1] * weight,
+        )
+
+
+def test_the_expected_follow_up_gives_every_rate_of_document_001() -> None:
+    # Document 001, lines 41 and 45: per 100 person-years.
+    printed = {
+        "MSC monotherapy (Yang 2025)": {
+            "adverse events": "36.17", "serious adverse events": "2.47", "autoimmune disease events": "0.45",
+            "serious infection events": "0.45",
+        },
+        "MSC plus IFN-γ (Yang 2025)": {
+            "adverse events": "35.86", "serious adverse events": "2.31", "autoimmune disease events": "1.16",
+        },
+    }  # fmt: skip
+    events = 0
+    for row in expected("follow-up-that-rates-imply"):
+        if row["group"] not in printed:
+            assert row["group"] == "All randomised patients (Yang 2025)"
+            continue
+        counts = dict(each.rsplit(" ", 1) for each in row["events"].split("; "))
+        assert counts.keys() == printed[row["group"]].keys()
+        for measure, count in counts.items():
+            rate = 100 * int(count) / float(row["personYears"])
+            assert f"{rate:.2f}" == printed[row["group"]][measure]
+        events += int(counts["adverse events"])
+    assert events == 223

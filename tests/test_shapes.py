@@ -85,16 +85,20 @@ GOOD = {
         stroma:derivationMethod stroma:MethodRiskDifference ; stroma:computation "25 of 28 against 31 of 69" ;
         stroma:derivedValue 0.4436 ; stroma:ciLow 0.2415 ; stroma:ciHigh 0.5753 ; stroma:ciLevel 95.0 ;
         stroma:comparedGroup group:b ; stroma:referenceGroup group:a ; stroma:forMeasure stroma:MeasureACR20 ;
-        prov:wasDerivedFrom observation:a , observation:b ; prov:wasGeneratedBy activity:derivation .
+        prov:wasDerivedFrom observation:a , observation:b ; prov:wasGeneratedBy activity:derivation ;
+        stroma:statementLevel stroma:LevelRecomputed ; stroma:evidenceType ECO:0007669 .
     derived:b a stroma:DerivedCount ; stroma:unit "{patients}" ; stroma:computation "9 % of 200" ;
         stroma:derivationMethod stroma:MethodCountFromPercentage ;
         stroma:derivedLow 17.0 ; stroma:derivedHigh 19.0 ;
-        prov:wasDerivedFrom observation:a ; prov:wasGeneratedBy activity:derivation .
+        prov:wasDerivedFrom observation:a ; prov:wasGeneratedBy activity:derivation ;
+        stroma:statementLevel stroma:LevelRecomputed ; stroma:evidenceType ECO:0007669 .
     derived:c a stroma:PooledEffect ; stroma:unit "1" ; stroma:computation "2 studies, I² 40 %" ;
         stroma:derivationMethod stroma:MethodRandomEffects ; stroma:derivedValue 0.7 ;
         stroma:studyCount 2.0 ; stroma:iSquared 0.4 ; stroma:tauSquared 0.1 ;
-        prov:wasDerivedFrom derived:a , derived:d ; prov:wasGeneratedBy activity:derivation .
-    derived:e a stroma:PoolingAssessment ; stroma:mayBePooled false ; stroma:explanation "not pooled"@en ;
+        prov:wasDerivedFrom derived:a , derived:d ; prov:wasGeneratedBy activity:derivation ;
+        stroma:statementLevel stroma:LevelRecomputed ; stroma:evidenceType ECO:0007669 .
+    derived:e a stroma:PoolingAssessment ; stroma:derivationMethod stroma:MethodDesignRules ;
+        stroma:mayBePooled false ; stroma:explanation "not pooled"@en ;
         stroma:poolingReason stroma:PoolingReasonSharedPatients ; prov:wasDerivedFrom derived:a .""",
     "label": """
     collection:a a stroma:StudyCollection ; rdfs:label "registered trials" .""",
@@ -120,7 +124,9 @@ BAD = [
         "Violation",
         "Point at the observations",
     ),
-    ("derived", " ; prov:wasGeneratedBy activity:derivation .", " .", "Violation", "which activity"),
+    ("derived", " ; prov:wasGeneratedBy activity:derivation ;", " ;", "Violation", "which activity"),
+    ("derived", "stroma:LevelRecomputed", "stroma:LevelStated", "Violation", "not stated"),
+    ("derived", " ; stroma:evidenceType ECO:0007669 .", " .", "Violation", "type of evidence"),
     ("derived", ' ; stroma:computation "25 of 28 against 31 of 69"', "", "Violation", "into words"),
     ("derived", 'stroma:unit "1" ;', "", "Violation", "UCUM"),
     ("derived", "derivedValue 0.4436", 'derivedValue "0.4436"', "Violation", "a decimal number"),
@@ -146,6 +152,13 @@ BAD = [
         'stroma:mayBePooled "no"',
         "Violation",
         "whether results were pooled",
+    ),
+    (
+        "derived",
+        "stroma:derivationMethod stroma:MethodDesignRules ;",
+        "",
+        "Violation",
+        "designs were compared",
     ),
     ("derived", 'stroma:explanation "not pooled"@en ;', "", "Violation", "Explain the verdict"),
     ("derived", " ; prov:wasDerivedFrom derived:a .", " .", "Violation", "that were looked at"),

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from pyoxigraph import NamedNode, Quad, RdfFormat, Store, parse
+from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, Store, parse
 
 from kg.engine.served import Served
 from kg.errors import ParameterError, UsageError
@@ -25,7 +25,7 @@ from kg.ontology import read
 from kg.provenance import INFERRED, Provenance
 from kg.settings import Settings
 from kg.snapshot import Snapshot, load_store
-from kg.terms import RDF, ROOT, STROMA, expand, mint
+from kg.terms import RDF, ROOT, STROMA, compress, expand, mint
 from kg.terms import proposition as claimed
 from kg.web.app import create_app
 from kg.web.why import router
@@ -194,6 +194,103 @@ def test_a_definition_gives_its_module(store: Store) -> None:
     assert source.fields["file"] == "ontology/modules/cells.ttl"
 
 
+def test_a_number_gives_the_claims_that_print_it_whatever_its_last_zeros(store: Store) -> None:
+    # Claims B258 and C104; the store drops the zero of "5.70" (B170), with which the claim's IRI was made.
+    percent = why(store, "observation:001-49-yang2025-msc-ACR20-60m", "stroma:percentage", "44.90")
+    assert [source.id for source in percent.sources] == ["claim:B258", "claim:C104"]
+    mean = why(store, "observation:001-28-yang2025-msc-ifng-DAS28ESR-0m", "stroma:meanValue", "5.70")
+    assert [source.id for source in mean.sources] == ["claim:B170"]
+    words = why(
+        store, "observation:001-28-yang2025-msc-ifng-DAS28ESR-0m", "stroma:timepointLabel", '"baseline"'
+    )
+    assert words.sources
+
+
+# ---------------------------------------------------------------- calculations
+
+
+def derived(store: Store, method: str, computation: str) -> str:
+    """The CURIE of the one number so derived."""
+    (node,) = {
+        quad.subject
+        for quad in store.quads_for_pattern(None, STROMA.derivationMethod, STROMA(method), None)
+        for said in store.quads_for_pattern(quad.subject, STROMA.computation, None, None)
+        if isinstance(said.object, Literal) and said.object.value == computation
+    }
+    assert isinstance(node, NamedNode)
+    return compress(node.value)
+
+
+def test_a_derived_number_leads_to_the_characters_of_every_number_in_it(store: Store) -> None:
+    # Document 001: 89.3 % and 44.9 % (line 49) of 28 and 69 (lines 22 and 23).
+    difference = derived(store, "MethodRiskDifference", "25 of 28 against 31 of 69")
+    told = why(store, difference, "stroma:derivedValue", "0.4436")
+
+    assert told.computed
+    assert not told.sources
+    (reason,) = told.reasons
+    assert {axiom.manchester for axiom in reason.axioms} == {
+        "25 of 28 against 31 of 69",
+        "89.3 % of 28",
+        "44.9 % of 69",
+    }
+    places = {source.text for fact in reason.facts for source in fact.sources}
+    assert {
+        "claim:B256: document 001, line 49, characters 4374-4410",
+        "claim:B258: document 001, line 49, characters 4411-4427",
+        "claim:B146: document 001, line 22, characters 2754-2767",
+        "claim:B147: document 001, line 22, characters 2768-2786",
+    } <= places
+    assert all(fact.sources for fact in reason.facts)
+    text = as_text(told)
+    assert "calculation: risk difference: 25 of 28 against 31 of 69" in text
+    assert "by scipy " in text
+    assert "justification" not in text
+    json_told = as_json(told)
+    assert json_told["justifications"][0]["axioms"][0]["kind"] == "calculation"  # type: ignore[index]
+    # What it is about is explained by the same calculation.
+    other = why(store, difference, "stroma:referenceGroup", "group:yang2025-msc")
+    assert other.reasons[0].facts == reason.facts
+
+
+def test_a_rate_ratio_a_dose_and_a_refusal_to_pool_lead_to_their_sources_too(store: Store) -> None:
+    ratio = derived(store, "MethodRateRatio", "4 events in 172.89 person-years against 11 in 445.12")
+    facts = why(store, ratio, "stroma:derivedValue", "0.9362").reasons[0].facts
+    assert any(
+        "characters 3565-3585" in source.text for fact in facts for source in fact.sources
+    )  # 223 events
+    dose = derived(store, "MethodCellsForBodyWeight", "500000 cells/kg at 70 kg")
+    (fact,) = why(store, dose, "stroma:derivedValue", "35000000").reasons[0].facts
+    assert fact.sources[0].kind == "claim"
+    (assessment,) = (
+        quad.subject
+        for quad in store.quads_for_pattern(
+            None, STROMA.forMeasure, STROMA.MeasureACR20, mint("graph", "derived")
+        )
+        if any(store.quads_for_pattern(quad.subject, RDF.type, STROMA.PoolingAssessment, None))
+    )
+    assert isinstance(assessment, NamedNode)
+    refused = why(store, compress(assessment.value), "stroma:mayBePooled", "false")
+    assert "shared patients" in as_text(refused)
+    assert len(refused.reasons[0].facts) > 20
+
+
+def test_the_rdf_of_a_calculation_says_its_method_and_premises_in_declared_words(store: Store) -> None:
+    difference = derived(store, "MethodRiskDifference", "25 of 28 against 31 of 69")
+    triples = as_triples(why(store, difference, "stroma:derivedValue", "0.4436"))
+    methods = {t.object for t in triples if t.predicate == STROMA.derivationMethod}
+    assert methods == {STROMA.MethodRiskDifference, STROMA.MethodCountFromPercentage}
+    assert not any(t.predicate == STROMA.appliesAxiom for t in triples)
+    graph = mint("graph", "file", "why")
+    read(ONTOLOGY).require_declared(Quad(*t, graph) for t in triples)  # type: ignore[misc]
+
+
+def test_a_value_a_derived_number_does_not_have_is_met_with_the_one_it_has(store: Store) -> None:
+    difference = derived(store, "MethodRiskDifference", "25 of 28 against 31 of 69")
+    with pytest.raises(UsageError, match=r"stroma:derivedValue 0\.4436"):
+        why(store, difference, "stroma:derivedValue", "0.5")
+
+
 def test_a_proposition_has_the_iri_under_which_claims_assert_it() -> None:
     edge = statement("PR:000000017", "stroma:enhances", "stroma:MSCImmunomodulation")
 
@@ -261,8 +358,8 @@ def test_the_text_reads_from_the_conclusion_down_to_the_characters(store: Store)
 @pytest.mark.parametrize(
     ("curies", "said"),
     [
-        (("product:prednisone", "stroma:x", '"a text"'), "object '\"a text\"' is a literal"),
-        (("product:prednisone", "stroma:x", "44.9"), "object '44.9' is a literal"),
+        (('"a text"', "stroma:x", "44.9"), "subject '\"a text\"' is a literal; only the object"),
+        (("product:prednisone", "44.9", "44.9"), "predicate '44.9' is a literal; only the object"),
         (("nobody:prednisone", "a", "stroma:X"), "subject: 'nobody:prednisone' is not a CURIE"),
         (("product:prednisone", "is", "stroma:X"), "predicate: 'is' is not a CURIE"),
         (("product:a b<c>", "a", "stroma:X"), "subject 'product:a b<c>' is no IRI"),
@@ -372,7 +469,9 @@ def test_http_gives_json_a_page_and_turtle_by_negotiation(url: str, store: Store
     ("values", "status", "said"),
     [
         ({**ASKED, "object": "stroma:MSCProduct"}, 404, "these statements are"),
-        ({**ASKED, "object": "44.9"}, 400, "is a literal"),
+        ({**ASKED, "object": "44.9"}, 404, "product:prednisone rdf:type 44.9 is not in the graph"),
+        ({**ASKED, "object": "--help"}, 400, "is not a CURIE"),
+        ({**ASKED, "predicate": "44.9"}, 400, "is a literal"),
         ({**ASKED, "subject": "--help"}, 400, "is not a CURIE"),
         ({**ASKED, "limit": "0"}, 400, "from 1 to 20"),
         ({**ASKED, "format": "pdf"}, 406, "there is no format 'pdf'"),
@@ -388,6 +487,17 @@ def test_http_refuses_what_it_cannot_explain(
 
     assert (answered, kind) == (status, "application/problem+json")
     assert said in json.loads(body)["detail"]
+
+
+def test_http_explains_a_number_below_zero(url: str, store: Store) -> None:
+    less = derived(store, "MethodRiskDifference", "2 of 28 against 23 of 69")
+    asked = {"subject": less, "predicate": "stroma:derivedValue", "object": "-0.2619"}
+    status, _, body = ask(url, "application/json", **asked)
+    assert status == 200, body
+    assert json.loads(body)["statement"][2] == "-0.2619"
+    status, _, body = ask(url, "text/html", **asked)
+    assert b"risk difference: 2 of 28 against 23 of 69" in body
+    assert b"There is no other" not in body
 
 
 def test_a_page_shows_what_was_asked_as_text_and_never_as_markup(url: str) -> None:

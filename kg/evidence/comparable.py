@@ -190,7 +190,7 @@ class Comparable:
             if events is not None and 0 <= events <= total:
                 yield Share(one, events, total, inputs | used(one, STROMA.numberAffected), notes)
             elif events is None and counted is not None and counted.value is not None:
-                yield Share(one, int(counted.value), total, inputs | {counted.iri}, notes)
+                yield Share(one, int(counted.value), total, frozenset({counted.iri}), notes)
 
     def _total(self, one: Observation) -> tuple[int, frozenset[NamedNode], frozenset[str]] | None:
         """The number of participants behind a result: its own, else the one size its group is given."""

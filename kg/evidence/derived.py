@@ -19,7 +19,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.evidence.pooling import Reason
 from kg.evidence.statistics import Interval
-from kg.terms import PROV, RDF, RDFS, STROMA, XSD, digest, mint
+from kg.terms import OBO, PROV, RDF, RDFS, STROMA, XSD, digest, mint
 
 GRAPH = mint("graph", "derived")
 ACTIVITY = mint("activity", "derivation")
@@ -149,6 +149,7 @@ def _assessment(each: Assessed) -> Iterator[Quad]:
 
     yield say(RDF.type, STROMA.PoolingAssessment)
     yield say(RDFS.label, _english(each.label))
+    yield say(STROMA.derivationMethod, STROMA.MethodDesignRules)
     yield say(STROMA.forMeasure, each.measure)
     yield say(STROMA.mayBePooled, Literal(str(each.pooled).lower(), datatype=XSD.boolean))
     yield say(STROMA.explanation, _english(each.explanation))
@@ -161,6 +162,8 @@ def _origin(node: NamedNode, inputs: Iterable[NamedNode]) -> Iterator[Quad]:
     for source in sorted(inputs, key=str):
         yield Quad(node, PROV.wasDerivedFrom, source, GRAPH)
     yield Quad(node, PROV.wasGeneratedBy, ACTIVITY, GRAPH)
+    yield Quad(node, STROMA.statementLevel, STROMA.LevelRecomputed, GRAPH)
+    yield Quad(node, STROMA.evidenceType, OBO.ECO_0007669, GRAPH)  # computational, in automatic assertion
 
 
 def _activity() -> Iterator[Quad]:

@@ -133,33 +133,48 @@ def risk_ratio(events: int, total: int, events_2: int, total_2: int, level: floa
 
     Without events in the first group the ratio is 0 and the interval starts at 0; without events in the
     second the ratio and the upper bound are infinite. Raises Undefined when neither group has an event.
-    Source: Koopman, Biometrics 1984;40:513-517. Computed by statsmodels.
+    Source: Koopman, Biometrics 1984;40:513-517. The roots are found by scipy: the closed form of
+    statsmodels 0.15 leaves the interval too wide where all of a group have the event (28 of 28 against 35 of
+    69: from 1.54, for 1.61).
     """
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
     _part(events, total)
     _part(events_2, total_2)
     if events == 0 and events_2 == 0:
         raise Undefined("a risk ratio says nothing where neither group has an event")
-
-    def upper(a: int, n: int, b: int, m: int) -> float:
-        if b == 0:
-            return math.inf
-        import numpy
-
-        with numpy.errstate(divide="ignore", invalid="ignore"):  # of the lower bound, which is not used
-            bounds = confint_proportions_2indep(
-                a, n, b, m, method="score", compare="ratio", correction=False, alpha=_alpha(level)
-            )
-        # Where all have the event, a root comes with an imaginary part of rounding error.
-        return float(numpy.real(bounds[1]))
-
-    # The ratio of the swapped groups is the reciprocal, and so are its bounds. The library's lower bound
-    # fails where all participants of both groups have the event (statsmodels 0.15); its upper bound does
-    # not.
-    swapped = upper(events_2, total_2, events, total)
+    first, second = (events, total), (events_2, total_2)
+    # The ratio of the swapped groups is the reciprocal, and so are its bounds.
+    swapped = _koopman_upper(second, first, level)
     ratio = math.inf if events_2 == 0 else (events / total) / (events_2 / total_2)
-    return Estimate(ratio, _interval(1 / swapped, upper(events, total, events_2, total_2)), level)
+    return Estimate(ratio, _interval(1 / swapped, _koopman_upper(first, second, level)), level)
+
+
+def _koopman_upper(first: tuple[int, int], second: tuple[int, int], level: float) -> float:
+    """The largest ratio of proportions that the score test at this level does not reject."""
+    from scipy import optimize, stats
+
+    (a, n), (b, m) = first, second
+    if b == 0:
+        return math.inf
+    critical = float(stats.chi2.ppf(1 - _alpha(level), 1))
+
+    def term(count: int, whole: int, share: float) -> float:
+        if count == whole:  # the limit, where the likeliest share is 1
+            return whole * max(0.0, 1 - share) / share
+        return (count - whole * share) ** 2 / (whole * share * (1 - share))
+
+    def excess(logarithm: float) -> float:
+        ratio = math.exp(logarithm)
+        # The likeliest proportions with this ratio: the smaller root of a quadratic equation.
+        linear = ratio * (n + b) + a + m
+        root = math.sqrt(max(0.0, linear**2 - 4 * (n + m) * ratio * (a + b)))
+        share = 2 * (a + b) / (linear + root)
+        return term(a, n, ratio * share) + term(b, m, share) - critical
+
+    low = math.log(a / n / (b / m)) if a else -40.0
+    high = max(low, 0.0) + 1
+    while excess(high) < 0:
+        high += 1
+    return math.exp(optimize.brentq(excess, low, high, xtol=1e-13))
 
 
 def odds_ratio(

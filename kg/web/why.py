@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from fastapi import APIRouter
+from pyoxigraph import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -91,7 +92,7 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
                 "/why?subject=product:prednisone&predicate=a&object=stroma:CautionedCoMedication"
             )
         triple = statement(*(values[part] for part in _PARTS))
-        terms = tuple(term.value for term in triple)
+        terms = tuple(f'"{term.value}"' if isinstance(term, Literal) else term.value for term in triple)
         made = await explainer.explain(snapshot, terms, "json" if name == "html" else name, _limit(values))
         if name == "html":
             made = page("Why", _form(values) + _shown(json.loads(made)), snapshot.version, request)
@@ -200,7 +201,7 @@ def _form(values: dict[str, str]) -> str:
     )
     return (
         "<h1>Why is a statement in the graph?</h1><p class=lead>CURIEs, such as product:prednisone, a, "
-        "stroma:CautionedCoMedication.</p>"
+        "stroma:CautionedCoMedication; the object may be a number or a &quot;text&quot;.</p>"
         f'<form method="get" class="row">{fields}<button type="submit">Ask</button></form>'
     )
 
@@ -215,7 +216,7 @@ def _shown(told: dict[str, Any]) -> str:
     for number, reason in enumerate(told["justifications"]):
         heading = "Also because" if number else "Because"
         parts.append(f"<h2>{heading}</h2><ul>{_step(reason['proof'])}</ul>")
-    if told["justifications"]:
+    if told["inferredBy"] and told["justifications"]:  # of a calculation there is one only
         more = f"There may be others; limit={MAX_LIMIT} shows more."
         others = "There is no other." if told["complete"] else more
         parts.append(f'<p class="soft">{others}</p>')
