@@ -60,6 +60,19 @@ def test_void_says_what_the_graph_says_and_where_this_server_is(
     )
 
 
+def test_the_service_description_leads_to_void_examples_and_prefixes(web: httpx.Client) -> None:
+    loaded = store(web, "/sparql")
+    asked = (
+        "SELECT ?more { { ?it a sd:Service ; dcat:servesDataset/rdfs:seeAlso ?more } "
+        "UNION { ?it a sd:Service ; rdfs:seeAlso ?more } }"
+    )
+    found = {row["more"].value for row in loaded.query(PREFIXES + asked)}  # type: ignore[index, union-attr]
+    base = str(web.base_url).rstrip("/")
+    assert found == {f"{base}/.well-known/{name}" for name in ("void", "sparql-examples", "prefixes")}
+    for address in found:
+        assert len(store(web, address)) > 0
+
+
 def test_every_download_that_void_names_is_there_with_the_stated_checksum(
     web: httpx.Client, embedded: Snapshot
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from pyoxigraph import BlankNode, Literal, NamedNode, RdfFormat, Triple, serialize
@@ -17,9 +18,9 @@ from starlette.responses import Response
 from kg.engine import Engine, extensions
 from kg.engine.formats import FORMATS, Kind
 from kg.settings import Settings
-from kg.terms import BASE, DCTERMS, RDF, RDFS, VOID, XSD, Namespace, prefixes
+from kg.terms import BASE, DCTERMS, RDF, RDFS, VOID, XSD, Namespace, expand, mint, prefixes
 from kg.web.asked import engine_of
-from kg.web.documents import document
+from kg.web.documents import address, document
 from kg.web.formats import negotiate
 from kg.web.pages import page
 
@@ -89,9 +90,15 @@ def describe(
             request, page("SPARQL", _form(settings), engine.snapshot.version, request), content_type
         )
     body = serialize(
-        _description(NamedNode(endpoint), engine, settings),
+        chain(
+            _description(NamedNode(endpoint), engine, settings),
+            _more(NamedNode(endpoint), address(request, ""), engine),
+        ),
         format=RdfFormat.from_media_type(chosen.media_type),
-        prefixes={name: prefixes()[name] for name in ("sd", "void", "dcterms", "rdfs", "schema", "xsd")},
+        prefixes={
+            name: prefixes()[name]
+            for name in ("sd", "void", "dcat", "dcterms", "foaf", "rdfs", "schema", "xsd")
+        },
     )
     assert body is not None  # None where it writes to a file
     return document(request, body, content_type)
@@ -143,6 +150,22 @@ def _description(endpoint: NamedNode, engine: Engine, settings: Settings) -> Ite
         yield Triple(named, _SD.graph, graph)
         yield Triple(graph, RDF.type, _SD.Graph)
         yield Triple(graph, VOID.triples, _number(quads))
+
+
+def _more(endpoint: NamedNode, base: str, engine: Engine) -> Iterator[Triple]:
+    """Where more is said: what is in the graph (VoID, DCAT), examples, prefixes."""
+    snapshot = mint("snapshot", engine.snapshot.version)
+    void = NamedNode(f"{base}/.well-known/void")
+    yield Triple(endpoint, RDF.type, expand("dcat:DataService"))
+    yield Triple(endpoint, expand("dcat:servesDataset"), snapshot)
+    for kind in (VOID.Dataset, expand("dcat:Dataset")):
+        yield Triple(snapshot, RDF.type, kind)
+    yield Triple(snapshot, VOID.sparqlEndpoint, endpoint)
+    yield Triple(snapshot, RDFS.seeAlso, void)
+    yield Triple(void, RDF.type, VOID.DatasetDescription)
+    yield Triple(void, expand("foaf:primaryTopic"), snapshot)
+    for name in ("sparql-examples", "prefixes"):
+        yield Triple(endpoint, RDFS.seeAlso, NamedNode(f"{base}/.well-known/{name}"))
 
 
 def _entailment(engine: Engine) -> str:
