@@ -590,12 +590,108 @@ def test_an_inference_of_ours_says_so(store: Store) -> None:
     assert found == [(STROMA.TissueUmbilicalCord.value, STROMA.ConfidenceHigh.value)]
 
 
-def test_the_mice_of_document_000_are_kept_and_flagged(store: Store) -> None:
-    query = """SELECT ?population ?note WHERE {
-        ?claim dcterms:identifier "A298" ; stroma:claimPopulation ?population ; stroma:curatorNote ?note }"""
-    [(population, note)] = ask(store, query)
+def test_the_mice_of_document_000_are_kept_beside_the_species_of_the_trial(store: Store) -> None:
+    found = ask(
+        store,
+        """SELECT ?id ?said ?of WHERE {
+            ?claim stroma:sourceSpecies ?said ; dcterms:identifier ?id ;
+                   stroma:hasEvidence/(stroma:comparesGroup|stroma:aboutGroup|stroma:aboutArm) ?group .
+            ?group stroma:ofSpecies ?of . FILTER(?said != ?of) } GROUP BY ?id ?said ?of ORDER BY ?id""",
+    )
+    mouse, human = (expand(f"NCBITaxon:{taxon}").value for taxon in ("10090", "9606"))
+    # Line 75 prints mice of a trial in patients; the rest of the documents keeps species and group together.
+    assert found == [(f"A{number}", mouse, human) for number in range(297, 303)]
+    query = """SELECT ?population ?basis ?confidence WHERE { ?claim dcterms:identifier "A298" ;
+        stroma:claimPopulation ?population ; stroma:confidenceBasis ?basis ;
+        stroma:confidence ?confidence }"""
+    [(population, basis, confidence)] = ask(store, query)
     assert population == "mice (as printed)"
-    assert "patients" in note
+    assert "patients" in basis
+    assert confidence == STROMA.ConfidenceMedium.value
+
+
+# ------------------------------------------------------------------ kinds of evidence
+
+REFERENCE, CLINICAL, INFERENCE, UNTRACED = "ECO:0000304", "ECO:0006017", "ECO:0006216", "ECO:0000303"
+
+
+def test_evidence_types_are_those_of_the_evidence_ontology(shared: Path) -> None:
+    text = (shared / "data" / "ontologies" / "eco_2024-07.obo").read_text(encoding="utf-8")
+    used = {row["evidence"] for row in table("claims")}
+    assert used == {REFERENCE, CLINICAL, INFERENCE, UNTRACED}
+    labels = {
+        quad.subject: quad.object.value
+        for quad in parse(path=ROOT / "ontology" / "modules" / "imports-evidence.ttl")
+        if quad.predicate.value.endswith("rdf-schema#label") and isinstance(quad.object, Literal)
+    }
+    for term, label in labels.items():
+        curie = str(term).strip("<>").rpartition("/")[2].replace("_", ":")
+        if curie.startswith("ECO:"):
+            assert f"id: {curie}\nname: {label}\n" in text
+
+
+def test_the_kind_of_evidence_follows_from_what_a_claim_speaks_of() -> None:
+    said: dict[str, list[dict[str, str]]] = {}
+    for row in table("statements"):
+        said.setdefault(row["claim"], []).append(row)
+    observations = {f"observation:{row['id']}": row for row in table("observations")}
+    for claim in table("claims"):
+        rows = said.get(claim["id"], [])
+        studies = {observations[r["subject"]]["study"] for r in rows if r["subject"] in observations} - {""}
+        if not rows or (claim["topic"] == "Bibliographic" and not studies):  # of no thing, or of the paper
+            assert claim["evidence"] == UNTRACED, claim["id"]
+        elif claim["modality"] == "Recommended":
+            assert claim["evidence"] in (INFERENCE, REFERENCE), claim["id"]
+        if studies:  # a number of a study, or words on its patients
+            assert claim["evidence"] == CLINICAL, claim["id"]
+            assert claim["study_type"], claim["id"]
+    counts = Counter(row["evidence"] for row in table("claims"))
+    assert counts == {CLINICAL: 519, REFERENCE: 266, INFERENCE: 93, UNTRACED: 96}
+
+
+# claim -> kind of study it draws on, as read in the documents
+STUDIES = {
+    "A116": "stroma:NarrativeReview",  # what the review says of MSCs
+    "A159": "stroma:NarrativeReview",  # its summary of twelve trials
+    "A175": "OBI:0004001",  # the randomised trial with interferon gamma
+    "A277": "stroma:AnimalStudy",
+    "B249": "OBI:0004001",  # a rate at the end of the core trials
+    "B258": "stroma:LongTermExtensionStudy",  # a rate at year five
+    "B085": "OBI:0004001",  # a dose of the core trials
+    "C099": "OBI:0004001",  # document 002: year one is the end of the core trials
+    "B026": "",  # background
+    "B424": "",
+}
+
+
+def test_a_claim_says_on_which_kind_of_study_it_draws(store: Store) -> None:
+    for identifier, expected in STUDIES.items():
+        query = f"""SELECT ?type WHERE {{
+            ?claim dcterms:identifier "{identifier}" ; stroma:evidenceStudyType ?type }}"""
+        assert ask(store, query) == ([(expand(expected).value,)] if expected else []), identifier
+
+
+def test_every_formalised_claim_says_how_sure_its_reading_is_and_why(store: Store) -> None:
+    lacking = ask(
+        store,
+        """SELECT ?claim WHERE { ?claim a stroma:Claim ; stroma:asserts ?p .
+            FILTER NOT EXISTS { ?claim stroma:confidence ?c ; stroma:confidenceBasis ?b } }""",
+    )
+    assert lacking == []
+    unsure = {row["id"] for row in table("claims") if row["confidence"] != "High"}
+    assert {"A295", "A315", "A243", "A297"} <= unsure
+    assert all(row["basis"] for row in table("claims") if row["id"] in unsure)
+
+
+def test_every_claim_has_a_source_an_activity_and_a_time(store: Store) -> None:
+    assert ask(
+        store,
+        """SELECT (COUNT(DISTINCT ?claim) AS ?n) WHERE {
+            ?claim a stroma:Claim ; prov:wasDerivedFrom ?document ; prov:generatedAtTime ?time ;
+                   prov:wasGeneratedBy <https://w3id.org/stroma/activity/literature> ;
+                   stroma:statementLevel stroma:LevelStated ;
+                   stroma:statedAt/prov:wasQuotedFrom ?document }""",
+    ) == [("974",)]
 
 
 # ------------------------------------------------------------------ what must not be committed
@@ -678,7 +774,9 @@ def edit(path: Path, key: str, column: str, value: str, *, where: str = "") -> N
 
 
 OBS = "001-64-yang2025-msc-PrednisoneUse-0m"
-BAD = [
+# table, row, column, what is written there, words of the message; where a row's key is not enough, its words
+Case = tuple[str, str, str, str, list[str]] | tuple[str, str, str, str, list[str], str]
+BAD: list[Case] = [
     ("statements", "B157", "object", "abc", ["B157", "object", "'abc'", "decimal number"]),
     ("statements", "B157", "object", "185.5", ["'185.5'", "between 0 and 100"]),
     ("statements", "B156", "object", "590", ["590", "n is over N: 69"]),
@@ -694,6 +792,25 @@ BAD = [
     ("observations", OBS, "measure", "stroma:MeasurePrednison", ["stroma:MeasurePrednison", "nor a term"]),
     ("observations", OBS, "kind", "Guess", ["'Guess'", "not a kind of observation"]),
     ("observations", OBS, "months", "soon", ["'soon'", "decimal number"]),
+    ("observations", OBS, "months", "600", ["'600'", "no time of timepoints.tsv has month 600"]),
+    ("observations", OBS, "label", "year 50", ["no time of timepoints.tsv has month 0", "'year 50'"]),
+    ("observations", OBS, "line", "63", ["'63'", "no claim at line 63 of document 001"]),
+    ("observations", OBS, "document", "001 002", ["one line for each document"]),
+    ("statements", "B157", "datatype", "text", ["'text'", "stroma:percentage is of datatype decimal"]),
+    ("statements", "B156", "datatype", "decimal", ["stroma:numberAffected is of datatype integer"]),
+    ("statements", "B156", "object", "-59", ["a count cannot be negative"]),
+    ("statements", "B161", "object", "-10.2", ["a spread cannot be negative"]),
+    ("statements", "A030", "object", "250", ["'250'", "between 0 and 100"]),
+    ("statements", "A132", "object", "0.5", ["'0.5'", "no number of {doses}"]),
+    ("statements", "B150", "object", "50", ["the range ends before it starts: 50 to 7"], "rangeLow"),
+    ("statements", "B302", "object", "81", ["'81'", "a p-value lies between 0 and 1"], "pValue"),
+    ("claims", "A019", "start", "131", ["claims/A019", "the span moved: line 8 starts before", "kg verify"]),
+    ("claims", "A019", "line", "80", ["the span moved", "kg verify"]),
+    ("claims", "A001", "sha256", "63032df0", ["is no SHA-256"]),
+    ("claims", "A001", "evidence", "ECO:0000001", ["'ECO:0000001'", "nor a term of the ontology"]),
+    ("claims", "A001", "confidence", "Total", ["stroma:ConfidenceTotal", "nor a term"]),
+    ("claims", "A001", "confidence", "Medium", ["a reading that is not certain needs its reason"]),
+    ("claims", "A001", "species", "mouse", ["'mouse'"]),
     ("claims", "A001", "document", "009", ["'009'", "no document has this id", "000, 001, 002"]),
     ("claims", "A001", "document", "", ["A001", "document", "required field"]),
     ("claims", "A001", "end", "1", ["A001", "the span is empty"]),
@@ -706,15 +823,25 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "key", "column", "value", "parts"), BAD)
-def test_a_bad_row_stops_the_load_and_is_named(
-    tmp_path: Path, name: str, key: str, column: str, value: str, parts: list[str]
-) -> None:
+@pytest.mark.parametrize("case", BAD, ids=lambda case: "-".join(case[:4]))
+def test_a_bad_row_stops_the_load_and_is_named(tmp_path: Path, case: Case) -> None:
+    name, key, column, value, parts, *where = case
     folder = Path(shutil.copytree(RECORDS, tmp_path / "records"))
-    edit(folder / f"{name}.tsv", key, column, value)
+    edit(folder / f"{name}.tsv", key, column, value, where=where[0] if where else "")
     message = refused(folder)
     for part in ["source literature", f"file {name}.tsv:", *parts]:
         assert part in message
+
+
+def test_a_unit_that_does_not_fit_the_number_is_refused_at_the_number(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(RECORDS, tmp_path / "records"))
+    edit(folder / "observations.tsv", "000-41-published-msc-ra-DoseInterval", "unit", "{doses}")
+    message = refused(folder)
+    assert "file statements.tsv:" in message
+    assert (
+        "record statements/A133/1, field statements.object, value '91.3': is no number of {doses}" in message
+    )
+    assert "mend the unit of the observation" in message
 
 
 def refused(folder: Path) -> str:

@@ -52,22 +52,25 @@ GOOD = {
     claim:B258 a stroma:Claim ; stroma:claimText "44.9 % reached ACR20 at five years."@en ;
         stroma:hasTopic stroma:TopicEfficacy ; stroma:modality stroma:ModalityAsserted ;
         stroma:statementLevel stroma:LevelStated ;
+        stroma:evidenceType ECO:0006017 ; stroma:sourceSpecies NCBITaxon:9606 ;
+        stroma:confidence stroma:ConfidenceHigh ; stroma:confidenceBasis "said in so many words" ;
         stroma:asserts proposition:a ; stroma:statedAt span:a .
     span:a a stroma:TextSpan ; stroma:inDocument document:001 ; stroma:lineNumber 1 ;
         stroma:startOffset 0 ; stroma:endOffset 9 ; stroma:sha256 "{DIGEST}" .
     document:001 a stroma:NewsDigest ; dcterms:identifier "001" ; stroma:sha256 "{DIGEST}" .
     claim:text a stroma:Claim ; stroma:claimText "It gives hope." ; stroma:hasTopic stroma:TopicOther ;
         stroma:statedAt span:a ; stroma:claimSubject "MSC" ; stroma:statementLevel stroma:LevelStated ;
+        stroma:evidenceType ECO:0000303 ;
         stroma:notFormalisedBecause "opinion" .
     claim:rule a stroma:Extraction ; stroma:inField "title" ; stroma:matchedText "umbilical cord" ;
         stroma:extractionRule "tissue-named" ; stroma:confidence stroma:ConfidenceHigh ;
-        stroma:statementLevel stroma:LevelExtracted ;
+        stroma:statementLevel stroma:LevelExtracted ; stroma:evidenceType ECO:0008023 ;
         prov:wasDerivedFrom record:a ; stroma:asserts proposition:b .
     claim:link a stroma:CuratedStatement ; stroma:confidence stroma:ConfidenceMedium ;
-        stroma:statementLevel stroma:LevelCurated ;
+        stroma:statementLevel stroma:LevelCurated ; stroma:evidenceType ECO:0000305 ;
         stroma:basis "same sponsor and year" ; stroma:asserts proposition:c .""",
     "proposition": """
-    claim:a stroma:asserts proposition:a .
+    claim:a stroma:asserts proposition:a ; stroma:confidence stroma:ConfidenceHigh ; stroma:basis "said" .
     proposition:a a stroma:Proposition ; stroma:propositionSubject PR:000000017 ;
         stroma:propositionPredicate stroma:enhances ; stroma:propositionObject stroma:MSCImmunomodulation ;
         stroma:polarity stroma:PolarityPositive .
@@ -241,6 +244,11 @@ BAD = [
     ("claim", 'stroma:matchedText "umbilical cord" ;', "", "Violation", "stroma:matchedText"),
     ("claim", 'stroma:basis "same sponsor and year" ;', "", "Violation", "rests"),
     ("claim", "stroma:statementLevel stroma:LevelStated ;\n", "", "Violation", "at which level"),
+    ("claim", "stroma:evidenceType ECO:0006017 ;", "", "Violation", "kind of evidence"),
+    ("claim", "ECO:0006017", "stroma:LevelStated", "Violation", "kind of evidence"),
+    ("claim", "NCBITaxon:9606", "stroma:Human", "Violation", "NCBI taxonomy"),
+    ("claim", "stroma:confidence stroma:ConfidenceHigh ;", "", "Violation", "how sure"),
+    ("claim", 'stroma:confidenceBasis "said in so many words" ;', "", "Violation", "confidence rests"),
     ("claim", "stroma:LevelExtracted", "stroma:LevelGuessed", "Violation", "stroma:StatementLevel"),
     ("claim", "stroma:inDocument document:001 ;", "", "Violation", "which document"),
     ("claim", "lineNumber 1", "lineNumber 0", "Violation", "line of the span"),
@@ -248,7 +256,7 @@ BAD = [
     ("claim", DIGEST, "0123", "Violation", "SHA-256"),
     ("proposition", "stroma:polarity stroma:PolarityPositive", 'rdfs:label "p"', "Violation", "one polarity"),
     ("proposition", "stroma:enhances", "stroma:enhances , stroma:impairs", "Violation", "one predicate"),
-    ("proposition", "claim:a stroma:asserts proposition:a .", "", "Warning", "which claim"),
+    ("proposition", "claim:a stroma:asserts proposition:a ;", "claim:a", "Warning", "which claim"),
     ("proposition", "observation:a , observation:b", "observation:a", "Violation", "two at least"),
     (
         "publication",
