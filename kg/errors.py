@@ -16,6 +16,7 @@
     └── QueryError                 a SPARQL query did not give an answer
         ├── QuerySyntaxError       it does not parse; carries line and column (1-based)
         ├── QueryRefused           it parses but is not allowed here; the reason says why
+        ├── QueryUnsupported       it parses but calls a function that is not here, or not that way
         ├── QueryTooLarge          it exceeds a stated cap on its text (bytes, tokens or nesting)
         ├── QueryTimeout           it ran longer than the stated limit
         ├── QueryOutOfMemory       it needed more memory than the stated limit
@@ -166,6 +167,12 @@ class QueryRefused(QueryError):
 
     status = 403
     slug = "query-refused"
+
+
+class QueryUnsupported(QueryError):
+    """The query parses but calls a function that is not here, or with other arguments than it takes."""
+
+    slug = "query-unsupported"
 
 
 class QueryTooLarge(QueryError):

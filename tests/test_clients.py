@@ -95,8 +95,8 @@ def form(query: str, accept: str, headers: dict[str, str] = FORM, **more: Any) -
     return {"method": "POST", "data": {"query": query, **more}, "headers": headers | {"Accept": accept}}
 
 
-def direct(query: str, accept: str, **more: Any) -> dict[str, Any]:
-    return {"method": "POST", "params": more, "content": query, "headers": DIRECT | {"Accept": accept}}
+def direct(query: str, accept: str, headers: dict[str, str] = DIRECT, **more: Any) -> dict[str, Any]:
+    return {"method": "POST", "params": more, "content": query, "headers": headers | {"Accept": accept}}
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,12 @@ def direct(query: str, accept: str, **more: Any) -> dict[str, Any]:
     [
         pytest.param(get(PHASES, JENA_ROWS), JSON_ROWS, '"2"', id="jena-select"),
         pytest.param(form(PHASES, JENA_ROWS), JSON_ROWS, '"2"', id="jena-select-form"),
+        pytest.param(
+            direct(PHASES, JENA_ROWS, headers={"Content-Type": "application/sparql-query;charset=utf-8"}),
+            JSON_ROWS,
+            '"2"',
+            id="jena-select-as-post",
+        ),
         pytest.param(get(ASK, JENA_ASK), JSON_ROWS, "true", id="jena-ask"),
         pytest.param(get(LABELLED, JENA_GRAPH), TURTLE, "类风湿", id="jena-construct"),
         pytest.param(get(LABELLED, JENA_DATASET), "application/trig", "类风湿", id="jena-construct-dataset"),

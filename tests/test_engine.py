@@ -12,8 +12,17 @@ from pyoxigraph import Literal, RdfFormat, Store
 from kg.engine import Dataset, Engine, Limits
 from kg.engine.formats import BY_KEY
 from kg.engine.memory import MemoryEngine
-from kg.errors import QueryFailed, QueryRefused, QuerySyntaxError, QueryTooLarge, StromaError, UsageError
+from kg.errors import (
+    QueryFailed,
+    QueryRefused,
+    QuerySyntaxError,
+    QueryTooLarge,
+    QueryUnsupported,
+    StromaError,
+    UsageError,
+)
 from kg.snapshot import Snapshot, load_store
+from kg.terms import XSD
 
 Ask = Callable[..., bytes]
 
@@ -133,6 +142,13 @@ def test_a_dataset_limits_what_a_query_sees(
         ("SELECT ?s ?n { ?s ?p ?o } GROUP BY ?n", QuerySyntaxError, "unbound|variable"),
         ("SELECT * { SERVICE <http://127.0.0.1:9/> {} }", QueryRefused, "no other server"),
         ("INSERT DATA { <a:a> <a:b> <a:c> }", QueryRefused, "kg build"),
+        ("SELECT (<http://f>(1) AS ?x) {}", QueryUnsupported, "no function <http://f> here. The service"),
+        (
+            "SELECT (<http://www.opengis.net/def/function/geosparql/distanc>() AS ?x) {}",
+            QueryUnsupported,
+            "mean <http://www.opengis.net/def/function/geosparql/distance>",
+        ),
+        (f"SELECT (<{XSD.date.value}>() AS ?x) {{}}", QueryUnsupported, "but 0 were given"),
         ("SELECT * FROM <https://example.org/trails> {}", UsageError, "<https://example.org/trials>"),
         ("SELECT * {" + "{" * 600 + "}" * 600 + "}", QueryTooLarge, "500 deep"),
     ],

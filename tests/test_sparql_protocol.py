@@ -214,6 +214,7 @@ def test_a_querys_type_is_read_as_the_standard_writes_it(url: str, content_type:
         ),
         ({"method": "GET", "params": {"query": "CLEAR ALL"}}, 403, "query-refused"),
         ({"method": "GET", "params": {"query": "ASK { SERVICE <http://a> {} }"}}, 403, "query-refused"),
+        ({"method": "GET", "params": {"query": "ASK { FILTER (<a:f>(1)) }"}}, 400, "query-unsupported"),
         ({"method": "GET", "params": {"query": "ASK {}", "format": "docx"}}, 406, "not-acceptable"),
         (
             {"method": "GET", "params": {"query": "ASK {}"}, "headers": {"Accept": "image/png"}},

@@ -34,6 +34,9 @@ from kg.engine import sandbox
 from kg.engine.formats import BY_KEY, Kind
 from kg.terms import BASE
 
+# "The custom function <iri> is not supported", "… requires between 1 and 1 arguments, but 0 were given"
+_FUNCTION = re.compile(r"The custom function <(.*)> (.*)", re.DOTALL)
+
 FRAME = struct.Struct("!cI")
 REQUEST, READY, HEAD, BODY, END, ERROR = b"Q", b"R", b"H", b"B", b"Z", b"E"
 
@@ -112,6 +115,9 @@ def _answer(store: Store, channel: socket.socket, request: dict[str, Any]) -> by
     except SyntaxError as problem:
         return _error("syntax", **_explained(str(problem)))
     except (OSError, ValueError, RuntimeError) as problem:
+        function = _FUNCTION.match(str(problem))
+        if function is not None:
+            return _error("function", iri=function[1], problem=function[2])
         return _error("failed", problem=str(problem))
     output = _Output(channel, {"evaluate": (time.perf_counter() - started) * 1000})
     format = BY_KEY[request["format"]]

@@ -22,6 +22,7 @@ _TITLES = {
     "parameter": "A parameter does not fit",
     "query-syntax": "The query does not parse",
     "query-refused": "The query is not allowed here",
+    "query-unsupported": "The query calls a function that is not here",
     "query-too-large": "The query is too large",
     "query-timeout": "The query ran too long",
     "query-out-of-memory": "The query needed too much memory",

@@ -35,7 +35,7 @@ PASSED, FAILED, REFUSED = "passed", "failed", "refused"
 _FORMATS = {ENGINE: ("json", "ntriples"), HTTP: ("xml", "turtle")}
 _OF_SUFFIX = {".srx": "xml", ".srj": "json", ".csv": "csv", ".tsv": "tsv"}
 _NOTHING = W3C + "nothing"  # a graph to name where a case has no data: its default graph is empty then
-_UNKNOWN_FUNCTION = re.compile(r"function <http://example/function>")
+_UNKNOWN_FUNCTION = re.compile(r"no function <http://example/function>")
 
 
 @dataclass(frozen=True)
