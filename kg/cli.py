@@ -45,7 +45,8 @@ app = typer.Typer(
     help="Build the Stroma knowledge graph, ask it, serve it.",
     epilog=f"\b\nExit codes:\n{_exit_codes()}\n\n\b\n"
     "Settings come from the environment: KG_VAR (folder of the snapshots), HOST, PORT, KG_WORKERS,\n"
-    "KG_QUEUE, KG_QUERY_SECONDS, KG_WORKER_MEMORY_BYTES. Results go to stdout, progress to stderr.",
+    "KG_QUEUE, KG_QUERY_SECONDS, KG_WORKER_MEMORY_BYTES, KG_LOG and others (docs/operations.md).\n"
+    "Results go to stdout, progress to stderr.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -103,6 +103,18 @@ def test_another_version_is_built_anew_and_the_old_one_comes_back_without_a_buil
     assert watch.steps == []
 
 
+def test_a_changed_question_is_a_new_snapshot(settings: Settings) -> None:
+    # The questions are in the graph (graph:examples), so they are an input like any other.
+    shutil.copytree(ROOT / "queries" / "dosing", settings.root / "queries" / "dosing")
+    first = build(settings)
+    file = settings.root / "queries" / "dosing" / "routes.rq"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("#+ summary: ", "#+ summary: Once more, ", 1), encoding="utf-8")
+    second = build(settings)
+    assert second.hash != first.hash
+    assert current(settings.var) == second
+
+
 def test_the_version_is_the_newest_date(built: tuple[Settings, Snapshot]) -> None:
     header = (ROOT / "ontology" / "stroma.ttl").read_text(encoding="utf-8")
     assert f'owl:versionInfo "{built[1].version}"' in header
