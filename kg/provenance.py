@@ -175,7 +175,10 @@ class Provenance:
 
     def _records(self, quad: Quad) -> Iterator[Source]:
         """The record a statement was read from: its subject's, or that of the thing it belongs to."""
-        level, seen = [quad.subject], {quad.subject}
+        studies = self.store.quads_for_pattern(quad.subject, STROMA.producedByStudy, None, quad.graph_name)
+        # Nothing points at an observation of a registry's results: its study has the record.
+        level = [quad.subject, *(each.object for each in studies if isinstance(each.object, NamedNode))]
+        seen = set(level)
         for _ in range(_STEPS_TO_RECORD):
             records = {
                 found.object

@@ -25,7 +25,7 @@ from kg.ontology import read
 from kg.provenance import INFERRED, Provenance
 from kg.settings import Settings
 from kg.snapshot import Snapshot, load_store
-from kg.terms import RDF, ROOT, STROMA, compress, expand, mint
+from kg.terms import PROV, RDF, ROOT, STROMA, compress, expand, mint
 from kg.terms import proposition as claimed
 from kg.web.app import create_app
 from kg.web.why import router
@@ -186,6 +186,21 @@ def test_what_a_registry_says_gives_its_record(store: Store) -> None:
 
     assert (source.kind, source.id) == ("record", "record:clinicaltrials/NCT01547091")
     assert source.fields["line"] == 4
+
+
+def test_a_number_of_a_registrys_results_gives_the_record_of_its_study() -> None:
+    here = mint("graph", "clinicaltrials")
+    number, trial, record = mint("observation", "N", 1), mint("trial", "N"), mint("record", "N")
+    small = Store()
+    for triple in (
+        (number, STROMA.sampleSize, Literal(20)),
+        (number, STROMA.producedByStudy, trial),
+        (trial, PROV.wasDerivedFrom, record),
+        (record, STROMA.recordFile, Literal("N.json")),
+    ):
+        small.add(Quad(*triple, here))
+    (source,) = explain(small, ONTOLOGY, *statement("observation:N/1", "stroma:sampleSize", "20")).sources
+    assert (source.kind, source.id) == ("record", "record:N")
 
 
 def test_a_definition_gives_its_module(store: Store) -> None:
