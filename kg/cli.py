@@ -63,17 +63,25 @@ ontology_app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ontology_app)
+nanopub_app = typer.Typer(
+    name="nanopub",
+    help="Write claims as nanopublications, read those of others.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(nanopub_app)
 
 
 def _verb(
-    brief: str, *examples: str, of: typer.Typer = app
+    brief: str, *examples: str, of: typer.Typer = app, name: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command: `brief` is its line in `kg --help`; its docstring and examples are its own help."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         shown = "\n".join(f"  {example}" for example in examples)
         text = f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{shown}"
-        return of.command(help=text, short_help=brief)(function)
+        return of.command(name, help=text, short_help=brief)(function)
 
     return register
 
@@ -343,6 +351,78 @@ def why(
     ontology = settings.root / "ontology"
     explanation = explain(load_store(chosen), ontology, *triple, limit=limit, version=chosen.version)
     sys.stdout.buffer.write(rendered(explanation, format))
+
+
+# ------------------------------------------------------------------------------------ nanopublications
+
+
+@_verb(
+    "Write claims as nanopublications.",
+    "kg nanopub export C047",
+    "kg nanopub export C047 B154 --to claims.trig",
+    "kg nanopub export --all --to claims.trig",
+    of=nanopub_app,
+)
+def export(
+    claim: Annotated[
+        list[str] | None, typer.Argument(metavar="CLAIM...", help="Identifiers, CURIEs or IRIs.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every claim of the graph.")] = False,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: stdout.")] = None,
+) -> None:
+    """Write claims of the published graph as nanopublications (TriG): what each says, who says it and where.
+
+    The IRI of each is trusty, a digest of its content; none is signed. The same claim gives the same bytes.
+    """
+    from kg.evidence.nanopub import Claims, trig
+    from kg.snapshot import read_lines
+
+    if every == bool(claim):
+        raise UsageError("name claims, such as C047, or give --all")
+    claims = Claims(read_lines(_current(_settings())))
+    written = trig(claims[name] for name in (claims if every else map(claims.find, claim or ())))
+    if to is None:
+        sys.stdout.buffer.write(written)
+    else:
+        to.write_bytes(written)
+        print(to)
+
+
+@_verb(
+    "Check nanopublications and say what a build takes from them.",
+    "kg nanopub import claims.trig",
+    "kg nanopub import claims.trig --to claims.nq",
+    "kg build --source nanopubs=claims.trig",
+    of=nanopub_app,
+    name="import",
+)
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TriG or N-Quads; may hold several.")],
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the quads too, as N-Quads.")] = None,
+) -> None:
+    """Check each nanopublication of a file, against its IRI and signature too, and say what it states.
+
+    Nothing is published: `kg build --source nanopubs=FILE` builds a graph with them.
+    """
+    from kg import ontology
+    from kg.snapshot import line_of
+    from loaders import catalog
+    from loaders.claims import stated
+
+    if not file.is_file():
+        raise UsageError(f"{file}: there is no such file")
+    part = catalog.load("nanopubs", [file])
+    quads = list(part.quads)
+    ontology.read(_settings().root / "ontology").require_declared(quads)
+    edges = stated(quads)
+    print(f"{file}: {part.account.records} nanopublications, {len(edges)} propositions")
+    for *edge, positive in edges:
+        print(f"  {'' if positive else 'not: '}{' '.join(compress(term.value) for term in edge)}")
+    for what, times in sorted(part.account.left_out.items()):
+        print(f"left out: {what} ({times})")
+    if to is not None:
+        to.write_bytes(b"".join(sorted(set(map(line_of, quads)))))
+        print(to)
 
 
 # ------------------------------------------------------------------------------------------- serve

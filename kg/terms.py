@@ -6,14 +6,15 @@ IRI by joining strings.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-from pyoxigraph import Literal, NamedNode
+from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.errors import UsageError
 
@@ -71,6 +72,7 @@ KINDS = frozenset(
     | {
         "location",
         "mapping",
+        "nanopub",
         "observation",
         "organization",
         "outcome",
@@ -142,3 +144,40 @@ def proposition(
     """The IRI of an edge taken as a statement: a digest of subject, predicate, object and polarity."""
     polarity = "positive" if positive else "negative"
     return mint("proposition", digest(str(subject), str(predicate), str(value), polarity))
+
+
+def artifact_code(quads: Iterable[Quad], written: str) -> str:
+    """The code that ends the IRI of a nanopublication and fixes its content: "RA" and 43 characters.
+
+    `written` is the code, or what holds its place, in the IRIs of the quads. Raises ValueError for a blank
+    node. Source: trusty URIs, module RA (Kuhn and Dumontier, 2014).
+    """
+    content = hashlib.sha256(signed_text(quads, written).encode()).digest()
+    return "RA" + base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def signed_text(quads: Iterable[Quad], written: str) -> str:
+    """The text that stands for quads in any order: what a trusty URI hashes and a signature signs.
+
+    `written` is left blank in every IRI: a code cannot depend on itself.
+    """
+    statements = sorted({tuple(_sortable(term, written) for term in _parts(quad)) for quad in quads})
+    return "".join(f"{line}\n" for statement in statements for *_, line in statement)
+
+
+def _parts(quad: Quad) -> tuple[object, object, object, object]:
+    return quad.graph_name, quad.subject, quad.predicate, quad.object
+
+
+def _sortable(term: object, written: str) -> tuple[bool, bytes, str, str, str]:
+    """A term by which statements sort (names before literals, those by their text first), and its line."""
+    if isinstance(term, NamedNode):
+        iri = term.value.replace(written, " ")
+        return False, iri.encode(), "", "", iri
+    if not isinstance(term, Literal):
+        raise ValueError(f"{term} is a blank node or a triple; a trusty URI covers names and literals only")
+    language = term.language or ""
+    datatype = "" if language else term.datatype.value
+    text = term.value.replace("\\", "\\\\").replace("\n", "\\n")
+    line = f"@{language.lower()} {text}" if language else f"^{datatype} {text}"
+    return True, term.value.encode(), datatype, language, line

@@ -5,7 +5,7 @@ Hides in which words a proposition is written, and in which a node says its leve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pyoxigraph import Literal, NamedNode, Quad
 
@@ -43,6 +43,7 @@ def asserts(
 BY_CURATOR = OBO.ECO_0000305  # curator inference
 BY_CURATOR_FROM_ARTICLE = OBO.ECO_0007758
 BY_CURATOR_FROM_DATABASE = OBO.ECO_0007759
+IMPORTED = OBO.ECO_0000313  # taken over from elsewhere, nobody looked
 BY_PATTERN = OBO.ECO_0008023  # a regular expression, nobody looked
 
 
@@ -58,3 +59,25 @@ def generation(graph: Graph, node: NamedNode) -> Iterator[Quad]:
         yield graph.quad(node, PROV.wasGeneratedBy, graph.activity)
     if graph.generated is not None:
         yield graph.quad(node, PROV.generatedAtTime, graph.generated)
+
+
+def stated(quads: Iterable[Quad]) -> list[tuple[NamedNode, NamedNode, NamedNode | Literal, bool]]:
+    """The propositions among quads, sorted: subject, predicate, object, and whether it is positive."""
+    words = (
+        STROMA.propositionSubject,
+        STROMA.propositionPredicate,
+        STROMA.propositionObject,
+        STROMA.polarity,
+    )
+    found: dict[object, dict[NamedNode, object]] = {}
+    for quad in quads:
+        if quad.predicate in words:
+            found.setdefault(quad.subject, {})[quad.predicate] = quad.object
+    edges = []
+    for about in found.values():
+        subject, predicate, value, polarity = (about[word] for word in words)
+        assert isinstance(subject, NamedNode)
+        assert isinstance(predicate, NamedNode)
+        assert isinstance(value, NamedNode | Literal)
+        edges.append((subject, predicate, value, polarity == STROMA.PolarityPositive))
+    return sorted(edges, key=str)

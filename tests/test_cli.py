@@ -146,8 +146,15 @@ def test_info_tells_what_is_published(embedded: Snapshot) -> None:
 def test_the_embedded_graph_holds_every_source(embedded: Snapshot) -> None:
     sources = {source["name"]: source for source in embedded.report["sources"]}
     assert {
-        "clinicaltrials", "ictrp", "literature", "mappings", "obo", "publications", "reviews",
-    } == set(sources)  # fmt: skip
+        "clinicaltrials",
+        "ictrp",
+        "literature",
+        "mappings",
+        "nanopubs",
+        "obo",
+        "publications",
+        "reviews",
+    } == set(sources)
     assert {name: source["unread"] for name, source in sources.items() if source["unread"]} == {}
     assert sources["literature"]["quads"] > 974
     assert sources["clinicaltrials"]["quads"] > 17

@@ -1,0 +1,1 @@
+"""Nanopublications: see loader.py."""
