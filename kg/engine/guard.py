@@ -145,7 +145,8 @@ def check_graphs(dataset: Dataset, graphs: Mapping[str, int]) -> None:
         if iri not in graphs or iri.startswith("_:"):
             near = get_close_matches(iri, list(graphs), n=3, cutoff=0.5) or sorted(graphs)[:10]
             raise UsageError(
-                f"There is no graph <{iri}> here. The nearest: {', '.join(f'<{name}>' for name in near)}. "
+                f"There is no graph <{iri[:200]}> here. "
+                f"The nearest: {', '.join(f'<{name}>' for name in near)}. "
                 "SELECT DISTINCT ?g { GRAPH ?g { ?s ?p ?o } } lists all"
             )
 
