@@ -16,6 +16,7 @@ from pyoxigraph import Store
 from kg import checks, reasoning, referees, validation
 from kg import ontology as ontologies
 from kg.errors import OntologyError, StromaError
+from kg.evidence import page
 from kg.ontology import Ontology
 from kg.snapshot import Snapshot, read_lines
 from kg.terms import BASE, compress, expand
@@ -70,6 +71,8 @@ def check(
         graph = checks.store_of_graph(read_lines(snapshot))
         yield from _checks("product", root / "ontology", graph, places)
         yield _shapes(snapshot, root / "ontology" / "shapes")
+        found = page.read(read_lines(snapshot)).findings
+        yield Finding("findings", True, page.counts(found))
 
 
 def _coverage(table: Path, ontology: Ontology) -> Finding:

@@ -513,6 +513,46 @@ def check(
 
 
 @_verb(
+    "List where statements contradict each other, as the rules found it.",
+    "kg findings",
+    "kg findings --status open",
+    "kg findings threshold",
+    "kg findings --page > docs/contradictions.md",
+)
+def findings(
+    about: Annotated[str, typer.Argument(help="Show in full those with these words in name or text.")] = "",
+    status: Annotated[str, typer.Option("--status", help="Only open, explained or source error.")] = "",
+    page: Annotated[bool, typer.Option("--page", help="Print the whole page, in Markdown.")] = False,
+) -> None:
+    """Contradictions of the published graph: what is said, where, how it was computed, what was decided."""
+    from kg.evidence import page as pages
+    from kg.snapshot import read_lines
+
+    contents = pages.read(read_lines(_current(_settings())))
+    if page:
+        print(pages.as_page(contents), end="")
+        return
+    known = {finding.status for finding in contents.findings} | {"open", "explained", "source error"}
+    if status and status not in known:
+        raise UsageError(f"no status is called {status!r}; there are: {', '.join(sorted(known))}")
+    words = about.lower()
+    found = [
+        finding
+        for finding in contents.findings
+        if status in ("", finding.status)
+        and words in f"{finding.name} {finding.kind} {finding.summary} {finding.computation}".lower()
+    ]
+    if about and not found:
+        raise UsageError(f"no finding has {about!r} in its name or text; kg findings lists them")
+    for finding in found:
+        if about:
+            print(pages.as_text(finding))
+        else:
+            print(f"{finding.name}  {finding.severity}, {finding.status}: {finding.summary}")
+    print(pages.counts(found), file=sys.stderr)
+
+
+@_verb(
     "Write the browsable reference of the ontology.", "kg ontology docs --to var/reference", of=ontology_app
 )
 def docs(

@@ -218,9 +218,11 @@ def count_of_trials_against_records(reported: Reported) -> Iterator[Finding | No
         for o, value in told:
             if value.number is None:
                 continue
+            as_of = reported.thing(o.group).text(STROMA.statusAsOf)
             fitting = [
                 (trial, v)
                 for trial in trials
+                if _posted_by(trial, as_of)
                 for v in trial.all(predicate)
                 if v.level is Level.RECORDED and (not terms or v.term in terms)
             ]
@@ -241,6 +243,13 @@ def count_of_trials_against_records(reported: Reported) -> Iterator[Finding | No
                 (o.group, *(() if measure is None else (measure,)), *shown),
                 key=(Used.of(o, value),),
             )
+
+
+def _posted_by(trial: Thing, date: str) -> bool:
+    """Whether a trial was registered by a date, which may be a month or a year; unknown dates count."""
+    posted = trial.text(STROMA.firstPostedDate)
+    digits = min(len(posted), len(date))
+    return posted[:digits] <= date[:digits]
 
 
 def _registered_set(o: Observation) -> bool:

@@ -28,6 +28,8 @@ def different_values(reported: Reported) -> Iterator[Finding | None]:
 
     Major where percentages are 10 points or more apart, other values by a fifth.
     """
+    for observation in reported.observations:
+        yield from _two_in_one(reported, observation)
     for found in by_scope(reported.observations).values():
         if len(found) < 2:
             continue
@@ -45,6 +47,22 @@ def different_values(reported: Reported) -> Iterator[Finding | None]:
                 told.setdefault(values, []).append((one, other))
         for same in told.values():
             yield _differ(reported, [*dict.fromkeys(o for pair in same for o in pair)], same[0])
+
+
+def _two_in_one(reported: Reported, observation: Observation) -> Iterator[Finding]:
+    """Two values that two claims give one observation."""
+    for predicate in (*COUNTS, *AMOUNTS):
+        for one, other in combinations(observation.all(predicate), 2):
+            if not agree(one, other, approximate=observation.operator == "~"):
+                yield Finding(
+                    "DifferentValues",
+                    _far(predicate, one, other),
+                    f"{described(reported, observation)}: two values ({reported.label(predicate)} {one.text} "
+                    f"and {other.text})",
+                    f"{_difference(reported, predicate, one, other)}.",
+                    (Used.of(observation, one), Used.of(observation, other)),
+                    concerned(observation),
+                )
 
 
 def _differ(reported: Reported, observations: list[Observation], two: tuple[Observation, ...]) -> Finding:

@@ -527,15 +527,14 @@ def _only_class(reported: Reported, product: NamedNode) -> set[NamedNode]:
 
 
 def _responses(reported: Reported, group: NamedNode) -> list[Used]:
-    """Percentages of responders above 0 in a group, and words of improvement."""
-    found: list[Used] = []
-    for o in reported.observations:
-        if o.group != group:
-            continue
-        percent = o.number(STROMA.percentage)
-        better = [v for v in o.all(STROMA.valueText) if re.match("lower|improv|better|higher", v.text)]
-        if o.measure in _EFFICACY and percent:
-            found += uses(o, STROMA.percentage)
-        elif o.measure in _IMPROVEMENT or better:
-            found += uses(o, STROMA.valueText)
-    return found
+    """The latest share of ACR20 responders of a group; without one, words of improvement."""
+    of_group = [o for o in reported.observations if o.group == group]
+    acr20 = [o for o in of_group if o.measure == STROMA.MeasureACR20 and o.number(STROMA.percentage)]
+    if acr20:
+        return list(uses(max(acr20, key=lambda o: o.months or 0), STROMA.percentage))
+    return [
+        used
+        for o in of_group
+        for used in uses(o, STROMA.valueText)
+        if o.measure in _IMPROVEMENT or re.match("lower|improv|better|higher", used.value.text)
+    ]
