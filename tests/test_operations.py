@@ -85,7 +85,7 @@ def test_requests_are_counted_by_route_and_status(url: str) -> None:
     total = "stroma_requests_total"
     assert more(total, method="GET", route="/sparql", status="200") == 1
     assert more(total, method="GET", route="/sparql", status="400") == 1
-    assert more(total, method="HEAD", route="/queries/{id}", status="200") == 1
+    assert more(total, method="HEAD", route="/queries/routes", status="200") == 1
     assert sum(count for labels, count in after[total].items() if ("status", "404") in labels) >= 1
     assert more("stroma_request_seconds_count", route="/sparql") == 2
     assert more("stroma_answers_total", outcome="complete") >= 1
