@@ -255,3 +255,34 @@ def test_a_part_of_a_tissue_counts_for_the_whole(store: Store) -> None:
     whole = {row["productIri"] for row in ask(store, "products-of-a-tissue")}
     part = {row["productIri"] for row in ask(store, "products-of-a-tissue", tissueClass="UBERON:0003422")}
     assert part < whole
+
+
+def test_findings_are_asked_by_severity_and_status(store: Store) -> None:
+    rows = ask(store, "findings", severity="stroma:SeverityMajor", status="stroma:FindingSourceError")
+    kinds = {row["kindLabel"] for row in rows}
+    assert {"measure mix-up", "significant and not significant", "population against group"} <= kinds
+    assert "threshold boundary" not in kinds  # minor
+
+
+@pytest.mark.parametrize(
+    ("thing", "kind"),
+    [
+        ("claim:B264", "significant and not significant"),  # document 001, line 52
+        ("claim:A262", "implausible magnitude"),  # document 000, line 69: four thousand cells
+        ("stroma:MeasurePrednisoneUse", "different values for one key"),
+        ("trial:NCT01873625", "registry against report"),
+        ("group:yang2025-msc-ifng", "statement against data"),
+    ],
+)
+def test_what_contradicts_a_thing_is_found_by_its_name(store: Store, thing: str, kind: str) -> None:
+    assert kind in {row["kindLabel"] for row in ask(store, "findings-about", thing=thing)}
+
+
+def test_a_fact_of_a_registry_leads_to_its_record(store: Store) -> None:
+    (finding,) = [
+        row["finding"]
+        for row in ask(store, "findings-about", thing="trial:NCT01873625")
+        if "enrollment" in row["summary"]
+    ]
+    rows = ask(store, "statements-of-a-finding", finding=finding)
+    assert {(row["value"], row["record"]) for row in rows} == {("60", "NCT01873625"), ("30", "")}
