@@ -240,7 +240,7 @@ _PRECISION = """\
 ## How far the rules can be trusted
 
 False alarms are worse than silence. Every finding of the embedded graph and every further finding of a build
-over all our records (2,200 studies of two registries) was judged by reading its sources on 2026-11-24;
+over all our records (1,884 registered trials) was judged by reading its sources on 2026-11-24;
 [decision 0020](decisions/0020-findings.md) has the numbers, and what was left out for the sake of precision.
 What no rule looks for is not here: silence proves nothing.
 """
