@@ -175,6 +175,15 @@ def test_a_cycle_is_told_with_its_terms(plant: Plant) -> None:
     assert "stroma:CuratedStatement" in told["source subclass-cycle"]
 
 
+def test_a_public_term_needs_what_a_term_of_ours_needs(plant: Plant) -> None:
+    told = failed(
+        plant('obo:CL_0000001 a owl:Class ; rdfs:label "primary cell"@en ; rdfs:subClassOf obo:CL_0000000 .')
+    )
+    for name in ("missing-definition", "missing-definition-source", "missing-preferred-label"):
+        assert "planted.ttl, line " in told[f"source {name}"]
+        assert "CL:0000001" in told[f"source {name}"]
+
+
 def test_an_unexplained_warning_fails_and_an_explanation_of_nothing_too(plant: Plant) -> None:
     root = plant("")
     table = root / "ontology" / "checks" / "explained.tsv"

@@ -121,7 +121,22 @@ def test_the_base_product_says_of_public_terms_only_what_we_say(released: Path) 
     assert (interferon, RDF.type, OWL.Class) in base  # declared, so that tools know what it is
     assert (interferon, RDFS.subClassOf, URIRef(OURS + "MicroenvironmentFactor")) in base  # ours to say
     assert list(base.objects(interferon, RDFS.label)) == []  # PR's to say
-    assert (interferon, RDFS.label, None) in Graph().parse(released / "stroma.ttl")
+    merged = Graph().parse(released / "stroma.ttl")
+    assert (interferon, RDFS.label, None) in merged
+    assert (interferon, URIRef(OBO + "IAO_0000115"), None) in merged
+
+
+def test_no_public_term_gets_a_second_definition_or_label_from_the_base_product(released: Path) -> None:
+    base, merged = (Graph().parse(released / f"{name}.ttl") for name in ("stroma-base", "stroma"))
+
+    def words(graph: Graph) -> set[object]:
+        """The public terms that have text, a definition or a name."""
+        headers = set(graph.subjects(RDF.type, OWL.Ontology))
+        said = {s for s, _, o in graph if isinstance(s, URIRef) and isinstance(o, Literal)} - headers
+        return {term for term in said if not str(term).startswith(OURS)}
+
+    assert words(base) == set()
+    assert len(words(merged)) > 200
 
 
 def test_products_carry_their_version(released: Path) -> None:
