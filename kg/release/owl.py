@@ -388,9 +388,9 @@ def functional(axioms: Axioms) -> str:
     """An ontology in functional syntax, axioms by kind and term, the same text for the same axioms."""
     names = Names()
     blocks = []
-    for head, group in groupby(axioms, key=lambda axiom: axiom[0]):
+    for _, group in groupby(axioms, key=lambda axiom: axiom[0]):
         lines = [render(axiom, names.short) for axiom in group]
-        blocks.append(f"# {head}\n\n" + "\n".join(lines))
+        blocks.append("\n".join(lines))
     header = []
     if axioms.header is not None:
         version = axioms.graph.value(axioms.header, OWL.versionIRI)
