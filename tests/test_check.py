@@ -63,6 +63,55 @@ def test_an_impossible_class_without_a_definition_fails_several_checks(root: Pat
     assert "stroma:PlantedClass" in found["consistency"]
 
 
+# kind of the list -> what is planted on line 2; check that fails; file and line, term, way out.
+# The seventh, a mapping to an obsolete or unknown id, is in test_mappings.py (`FALSE`).
+BAD = {
+    "syntax error": (
+        "stroma:Planted a owl:Class rdfs:label 'no semicolon' .",
+        "syntax",
+        ("planted.ttl, line 2", "column", "A dot is expected"),
+    ),
+    "undeclared term": (
+        "stroma:UCMSCProduct rdfs:subClassOf stroma:NoSuchClass .",
+        "source undeclared-term",
+        ("planted.ttl, line 2", "stroma:NoSuchClass", "Correct the spelling, or declare it"),
+    ),
+    "cycle": (
+        "stroma:Claim rdfs:subClassOf stroma:CuratedStatement .",
+        "source subclass-cycle",
+        (
+            "evidence.ttl, line ",
+            "stroma:CuratedStatement",
+            "Take one of the subclass axioms of the cycle out",
+        ),
+    ),
+    "unsatisfiable class": (
+        "stroma:Planted a owl:Class ; rdfs:subClassOf stroma:CellTherapyProduct , stroma:CellFreeProduct .",
+        "consistency",
+        ("planted.ttl, line 2", "stroma:Planted", "Correct one of these axioms"),
+    ),
+    "duplicate IRI": (
+        "stroma:Claim a owl:Class .",
+        "source declared-twice",
+        ("planted.ttl, line 2", "stroma:Claim", "Keep the declaration in the module of its subject"),
+    ),
+    "wrong language tag": (
+        'stroma:Planted a owl:Class ; rdfs:label "planted"@zh-CN .',
+        "source language-tag",
+        ("planted.ttl, line 2", "stroma:Planted", "zh-Hans"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_told_with_file_and_line_term_and_the_way_out(root: Path, kind: str) -> None:
+    text, name, said = BAD[kind]
+    (root / "ontology" / "modules" / "planted.ttl").write_text(f"{PREFIXES}\n{text}\n", "utf-8")
+    found = failed(root)[name]
+    for part in said:
+        assert part in found, f"{part!r} is not in: {found}"
+
+
 @pytest.mark.parametrize(
     ("lower", "upper"),
     [
