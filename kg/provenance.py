@@ -23,6 +23,15 @@ DERIVED = mint("graph", "derived")
 ONTOLOGY = mint("graph", "ontology")
 # What a claim says of an edge is no way up from a thing to its record.
 _CLAIM_WORDS = (STROMA.propositionSubject, STROMA.propositionObject, STROMA.propositionPredicate)
+_OF_A_CLAIM = (
+    "modality",
+    "confidence",
+    "confidenceBasis",
+    "basis",
+    "extractionRule",
+    "matchedText",
+    "curatorNote",
+)
 _STEPS_TO_RECORD = 4  # outcome <- arm <- trial -> record
 
 
@@ -97,7 +106,7 @@ class Provenance:
     def claim(self, claim: NamedNode, graph: str) -> Iterator[Source]:
         """A claim, once for each span at which it is stated; once without."""
         fields: dict[str, str | int] = {}
-        for name in ("modality", "confidence", "basis", "extractionRule", "matchedText", "curatorNote"):
+        for name in _OF_A_CLAIM:
             value = self._text(claim, STROMA(name))
             if value:
                 fields[name] = value
@@ -105,15 +114,18 @@ class Provenance:
             quad.object for quad in self.store.quads_for_pattern(claim, PROV.wasDerivedFrom, None, None)
         ]
         records = dict.fromkeys(self._ground(each) for each in sorted(grounds, key=str))
+        # What stands in so many words is not worth a word.
+        plain = "confidenceBasis" in fields and fields["confidence"] == self.label(STROMA.ConfidenceHigh)
         extra = "; ".join(
             f"{words} {fields[name]}".strip()
             for name, words in (
                 ("confidence", ""),
+                ("confidenceBasis", "read:"),
                 ("basis", "basis:"),
                 ("extractionRule", "rule"),
                 ("curatorNote", "note:"),
             )
-            if name in fields
+            if name in fields and not (plain and name in ("confidence", "confidenceBasis"))
         )
         modality = str(fields.get("modality", ""))
         tail = f" ({extra})" if extra else ""

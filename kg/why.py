@@ -341,11 +341,18 @@ class _Graph:
         return text_of(expression, self.known.quoted)
 
     def said(self, triple: Statement) -> str:
-        """A triple in labels."""
+        """A triple in labels; one that only reports says nothing of every member of a class."""
         goal = self.goal(triple)
-        if goal is not None:
+        if goal is not None and not self._only_reports(goal, triple):
             return self.phrase(goal)
         return " ".join(self.known.label(t) if isinstance(t, NamedNode) else t.value for t in triple)
+
+    def _only_reports(self, goal: Fact, triple: Statement) -> bool:
+        """Whether sources claim an edge between classes by a relation that does not read as *every*."""
+        if not (isinstance(goal, Is) and isinstance(goal.what, Some)):
+            return False
+        every = Quad(triple[1], STROMA.readsAs, Literal("every"), ONTOLOGY)
+        return bool(self.known.claims(proposition(triple))) and every not in self.store
 
     # ------------------------------------------------------------ what there is instead
 

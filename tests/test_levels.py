@@ -41,6 +41,7 @@ def test_every_graph_says_its_level_and_what_made_it(embedded: Snapshot) -> None
         "ontology": {"stroma:LevelDefined"},
         "prefixes": {"stroma:LevelDescribed"},
         "publications": {"stroma:LevelCurated"},
+        "reviews": {"stroma:LevelCurated"},
     }
     assert all(levels[name] == {"stroma:LevelInferred"} for name in levels if name.startswith("inferred/"))
     for told in graphs.values():

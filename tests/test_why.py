@@ -367,6 +367,28 @@ def test_the_text_reads_from_the_conclusion_down_to_the_characters(store: Store)
     assert any(line.strip().startswith("claim:curator/") and said in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("triple", "words"),
+    [
+        # a report says nothing of every cell; a relation marked as reading "every" does
+        (
+            ("CL:0000134", "stroma:suppresses", "stroma:OsteoclastActivity"),
+            "mesenchymal stem cell suppresses (reported) osteoclast activity",
+        ),
+        (
+            ("stroma:IntravenousRoute", "stroma:preferredFor", "stroma:LowInvasiveness"),
+            "intravenous route preferred for (reported) low invasiveness",
+        ),
+        (
+            ("PR:000000017", "stroma:enhances", "stroma:MSCImmunomodulation"),
+            "every 'interferon gamma' enhances (reported) some 'MSC immunomodulation'",
+        ),
+    ],
+)
+def test_a_reported_edge_is_put_as_a_report(store: Store, triple: tuple[str, str, str], words: str) -> None:
+    assert as_text(why(store, *triple)).splitlines()[0] == words
+
+
 # ---------------------------------------------------------------- bad input
 
 
