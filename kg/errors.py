@@ -20,6 +20,7 @@
         ├── QueryTooLarge          it exceeds a stated cap on its text (bytes, tokens or nesting)
         ├── QueryTimeout           it ran longer than the stated limit
         ├── QueryOutOfMemory       it needed more memory than the stated limit
+        ├── QueryCancelled         somebody who may do so stopped it by its id
         ├── QueryFailed            the evaluator stopped with an error of its own
         └── ServerBusy             the queue is full; come back after `retry_after` seconds
 
@@ -194,6 +195,13 @@ class QueryOutOfMemory(QueryError):
 
     status = 503
     slug = "query-out-of-memory"
+
+
+class QueryCancelled(QueryError):
+    """Whoever started the query, or an operator, stopped it by its id."""
+
+    status = 503
+    slug = "query-cancelled"
 
 
 class QueryFailed(QueryError):

@@ -18,6 +18,7 @@ class Settings:
     var: Path = ROOT / "var"  # snapshots and raw downloads; git-ignored
     host: str = "127.0.0.1"
     port: int = 8000
+    admin_port: int | None = None  # on 127.0.0.1, for operators: lists and stops running queries; None: off
     workers: int = 2  # queries evaluated at once
     queue: int = 64  # queries that may wait; one more gets 503
     query_seconds: float = 60.0  # wall clock, enforced from outside the evaluator
@@ -29,6 +30,7 @@ class Settings:
     spool_bytes: int = 1024**3  # on disk (TMPDIR), for answers that clients take slowly; 0: workers wait
     cache_bytes: int = 128 * 1024**2  # of answers kept; 0: none
     cache_answer_bytes: int = 4 * 1024**2  # a larger answer is not kept
+    fresh_seconds: int = 60  # for so long caches elsewhere need not ask again for an answer
     client_seconds: float = 60.0  # a client that takes nothing of its answer for so long is left
     keep_snapshots: int = 3  # published ones that stay on disk after a build, the current one included
     watch_seconds: float = 2.0  # how often to look for a newly published snapshot; 0: on SIGHUP only
@@ -48,6 +50,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, value, least, most in (
             ("port", self.port, 0, 65_535),
+            ("admin_port", self.admin_port or 0, 0, 65_535),
             ("workers", self.workers, 1, 1_024),
             ("queue", self.queue, 0, 1_000_000),
             ("query_seconds", self.query_seconds, 0.001, 86_400),
@@ -59,6 +62,7 @@ class Settings:
             ("spool_bytes", self.spool_bytes, 0, 2**50),
             ("cache_bytes", self.cache_bytes, 0, 2**50),
             ("cache_answer_bytes", self.cache_answer_bytes, 0, 2**40),
+            ("fresh_seconds", self.fresh_seconds, 0, 31_536_000),
             ("client_seconds", self.client_seconds, 0.001, 86_400),
             ("keep_snapshots", self.keep_snapshots, 1, 100_000),
             ("watch_seconds", self.watch_seconds, 0, 86_400),
@@ -87,6 +91,7 @@ class Settings:
         values: dict[str, object] = {}
         for name, kind in (
             ("var", Path),
+            ("admin_port", int),
             ("workers", int),
             ("queue", int),
             ("query_seconds", float),
@@ -98,6 +103,7 @@ class Settings:
             ("spool_bytes", int),
             ("cache_bytes", int),
             ("cache_answer_bytes", int),
+            ("fresh_seconds", int),
             ("client_seconds", float),
             ("keep_snapshots", int),
             ("watch_seconds", float),

@@ -101,7 +101,8 @@ def test_a_failure_comes_after_what_was_fed() -> None:
         assert await anext(reader) == b"some"
         with pytest.raises(QueryFailed, match="late"):
             await anext(reader)
-        assert await complete is None
+        with pytest.raises(QueryFailed):
+            await complete
 
     asyncio.run(claim())
 

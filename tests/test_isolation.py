@@ -409,7 +409,9 @@ def test_a_client_that_leaves_frees_its_worker_within_a_second(url: str, query: 
 def test_a_full_server_says_when_to_come_back(url: str) -> None:
     async def load() -> list[httpx.Response]:
         async with httpx.AsyncClient(timeout=10) as client:
-            return await asyncio.gather(*(client.get(url, params={"query": SORTED}) for _ in range(4)))
+            # Four queries: the same one would be evaluated once, for all who ask.
+            queries = [f"{SORTED} # {number}" for number in range(4)]
+            return await asyncio.gather(*(client.get(url, params={"query": each}) for each in queries))
 
     assert eventually(lambda: ready(url))
     responses = asyncio.run(load())

@@ -280,12 +280,12 @@ def test_get_without_a_query_shows_browsers_a_form(url: str) -> None:
 
 
 def test_every_answer_carries_what_caches_and_people_need(url: str) -> None:
-    headers = httpx.get(url, params={"query": PHASES}).headers
+    headers = httpx.get(url, params={"query": PHASES + "# never asked before"}).headers
     assert headers["x-stroma-version"] == "2026-11-22"
-    assert headers["vary"] == "Accept"
-    assert headers["link"] == '</sparql>; rel="describedby"'
+    assert headers["vary"] == "Accept, Accept-Encoding"
+    assert headers["link"].startswith('</sparql>; rel="describedby", </sparql?query=')
     assert headers["access-control-allow-origin"] == "*"
-    assert re.fullmatch(r'"[0-9a-f]{32}"', headers["etag"])
+    assert re.fullmatch(r'"[0-9a-f]{32}(-gzip|-zstd)?"', headers["etag"])
     assert re.fullmatch(r"queue;dur=[\d.]+, evaluate;dur=[\d.]+", headers["server-timing"])
 
 

@@ -88,7 +88,7 @@ class Answer:
     Iterate once (`async for chunk in answer`), or read it all. `whole` is the complete body where it was
     small enough to arrive in one piece. A failure after the first chunk raises a QueryError out of the
     iteration: what was read until then is not the answer. `complete` becomes the whole body when evaluation
-    ends, however slowly the chunks are taken; None if it is larger than the engine keeps, or failed.
+    ends, however slowly the chunks are taken, None if it is larger than the engine keeps, or the failure.
     `aclose()` frees the evaluator at any time.
     """
 

@@ -105,7 +105,9 @@ class Body:
         if self._ended or self._problem is not None:
             return
         self._problem = problem
-        self._give_up_keeping()
+        self._kept = None
+        if self._complete is not None and not self._complete.done():
+            self._complete.set_exception(problem)
         self._wake()
 
     @property
@@ -122,10 +124,17 @@ class Body:
         return b"".join(self._pieces)
 
     def completed(self) -> asyncio.Future[bytes | None]:
-        """Becomes the whole body, if it has at most `keep_bytes`, when all of it was fed; otherwise None."""
+        """Becomes the whole body when all of it was fed, None once it is too large for that or unwanted.
+
+        Raises what the body failed with.
+        """
         if self._complete is None:
             self._complete = asyncio.get_running_loop().create_future()
-            if self._kept is None:
+            # Where nobody asks, a failure is no news: the reader gets it.
+            self._complete.add_done_callback(lambda complete: complete.cancelled() or complete.exception())
+            if self._problem is not None:
+                self._complete.set_exception(self._problem)
+            elif self._kept is None:
                 self._complete.set_result(None)
             elif self._ended:
                 self._complete.set_result(b"".join(self._kept))

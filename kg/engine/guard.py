@@ -66,7 +66,7 @@ _FORMS = {
 _UPDATES = frozenset(
     {"INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH", "MODIFY"}
 )
-_UNREPEATABLE = frozenset({"NOW", "RAND", "UUID", "STRUUID"})
+_UNREPEATABLE = ("NOW", "RAND", "UUID")
 
 _NO_SERVICE = (
     "SERVICE is not allowed here: this endpoint asks no other server. Query the other endpoint yourself "
@@ -89,11 +89,13 @@ class Token(NamedTuple):
 @dataclass(frozen=True)
 class Inspection:
     """What the tokens tell of a query: the kind of its result, the graphs of its FROM clauses, if any, and
-    whether the same snapshot gives the same answer again (no NOW, RAND, UUID)."""
+    whether the same snapshot gives the same answer again: not with NOW, RAND or UUID; and not to the letter
+    (`exact`) where it makes blank nodes, whose labels differ each time."""
 
     kind: Kind
     dataset: Dataset | None
     repeatable: bool
+    exact: bool
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -217,7 +219,12 @@ def _judge(text: str, significant: list[Token]) -> Inspection:
         raise QuerySyntaxError(problem, *_place(text, first.start))
     _refuse_service(significant, prefixes)
     words = {token.text.upper() for token in significant if token.kind == "word"}
-    return Inspection(_FORMS[form], _graphs(significant[at:], prefixes, base), not words & _UNREPEATABLE)
+    # Substrings: our parser reads `trueNOW()` as two words.
+    repeatable = not any(each in word for word in words for each in _UNREPEATABLE)
+    makes_nodes = any("BNODE" in word for word in words) or (
+        form == "CONSTRUCT" and any(kind == "blank" or text == "[" for kind, text, _ in significant)
+    )
+    return Inspection(_FORMS[form], _graphs(significant[at:], prefixes, base), repeatable, not makes_nodes)
 
 
 def _refuse_service(significant: list[Token], prefixes: Mapping[str, str]) -> None:

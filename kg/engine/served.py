@@ -18,8 +18,10 @@ from typing import Any
 
 from kg.engine import Engine, Figures
 from kg.engine.body import Spool
+from kg.engine.cache import AnswerCache
 from kg.engine.crashes import Crashes
 from kg.engine.memory import MemoryEngine
+from kg.engine.running import Register
 from kg.errors import ParameterError, ServerBusy, SnapshotError, StromaError, VersionGone
 from kg.settings import Settings
 from kg.snapshot import Snapshot, published
@@ -59,7 +61,7 @@ class Served:
     """The engines of one server. Used as `async with served:`; a request does `with served.now as engine:`.
 
     `find` gives the snapshot that should be current, for `reload`; without it there is nothing to reload.
-    `figures` count for all engines together, as `spool` is the room for all of them.
+    `figures` count for all engines together; `spool`, `cache` and `running` are theirs together, too.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Served:
         self._find = find
         self.figures = Figures()
         self.spool = Spool(settings.spool_bytes)
+        self.cache = AnswerCache(settings.cache_bytes, settings.cache_answer_bytes)
+        self.running = Register()
         self._crashes = Crashes(settings.var / "crashes.jsonl")
         self._held: dict[str, Held] = {}  # by the snapshot's name; the current one is among them
         self._current = self._hold(snapshot, settings.workers)

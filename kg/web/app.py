@@ -6,6 +6,7 @@ Hides FastAPI, uvicorn and the headers that every response carries.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import signal
 import socket
@@ -33,8 +34,8 @@ from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about, download, graphs, health, metrics, openapi, search, site, sparql
-from kg.web.asked import IS_HEAD, engine_of, note
+from kg.web import about, download, graphs, health, metrics, openapi, running, search, site, sparql
+from kg.web.asked import IS_HEAD, Asked, engine_of, note
 from kg.web.http import Bounds, Protocol
 from kg.web.pages import CONTENT_SECURITY_POLICY
 from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
@@ -67,6 +68,7 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         search.router(),
         graphs.router(settings),
         download.router(settings),
+        running.router(),
     )
     # The pages of things come last among `routers`: their paths are any two words.
     for router in (*own, *routers):
@@ -133,7 +135,8 @@ class _Front:
         (b"access-control-allow-origin", b"*"),
         (
             b"access-control-expose-headers",
-            b"ETag, Link, Retry-After, Server-Timing, X-Stroma-Problem, X-Stroma-Snapshot, X-Stroma-Version",
+            b"ETag, Link, Retry-After, Server-Timing, X-Stroma-Problem, X-Stroma-Query-Id, "
+            b"X-Stroma-Snapshot, X-Stroma-Version",
         ),
         (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
         (b"x-content-type-options", b"nosniff"),
@@ -155,7 +158,7 @@ class _Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        held, refused = self._served.now, None
+        held, version, refused = self._served.now, None, None
         if b"version=" in scope["query_string"]:
             try:
                 version = _version(scope["query_string"])
@@ -164,7 +167,9 @@ class _Front:
             except StromaError as error:
                 refused = error
         with held as engine:
-            note(scope, engine)
+            # A date may come to mean a later snapshot of the same day; a name or a hash never does.
+            permanent = version is not None and len(version) > len("2026-11-22")
+            note(scope, Asked(engine, self._served, permanent))
             send = self._with_headers(scope, send, engine.snapshot)
             if refused is not None:
                 accept = Headers(scope=scope).get("accept")
@@ -253,6 +258,15 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, frame)
 
 
+class _Quiet(uvicorn.Server):
+    """A server beside the main one, which hears the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Hear none."""
+        yield
+
+
 def run(
     snapshot: Snapshot,
     settings: Settings,
@@ -268,8 +282,14 @@ def run(
     on SIGHUP. Returns on SIGTERM, raises KeyboardInterrupt on SIGINT, both after a graceful stop. Raises
     UsageError when the address cannot be had, SnapshotError when the snapshot cannot.
     """
-    with _listening(settings) as listener, asyncio.Runner(loop_factory=_fast_loop) as runner:
-        runner.run(_serve(Served(snapshot, settings, find=find), settings, routers, on_ready, listener))
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listening(settings, settings.host, settings.port))
+        admin = None
+        if settings.admin_port is not None:
+            admin = stack.enter_context(_listening(settings, "127.0.0.1", settings.admin_port))
+        runner = stack.enter_context(asyncio.Runner(loop_factory=_fast_loop))
+        served = Served(snapshot, settings, find=find)
+        runner.run(_serve(served, settings, routers, on_ready, listener, admin))
 
 
 def _fast_loop() -> asyncio.AbstractEventLoop:
@@ -286,25 +306,34 @@ async def _serve(
     routers: Sequence[RouterFactory],
     on_ready: Callable[[], None] | None,
     listener: socket.socket,
+    admin: socket.socket | None,
 ) -> None:
     async with served:
         app = create_app(served, settings, routers=[make(served, settings) for make in routers])
         bounds = Bounds.of(settings, lambda why: app.state.metrics.refused.labels(why).inc())
-        config = uvicorn.Config(
-            app,
-            http=cast(Any, partial(Protocol, bounds=bounds)),
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=math.ceil(settings.stop_seconds),
-        )
-        server = _Server(config, on_ready)
-        with _reload_on_hangup(served):
-            await server.serve(sockets=[listener])
+        server = _Server(_config(app, settings, bounds), on_ready)
+        async with asyncio.TaskGroup() as group:
+            operators = _Quiet(_config(running.admin_app(served), settings, bounds))
+            if admin is not None:
+                group.create_task(operators.serve(sockets=[admin]))
+            with _reload_on_hangup(served):
+                await server.serve(sockets=[listener])
+            operators.should_exit = True
     if server.interrupted:
         raise KeyboardInterrupt
+
+
+def _config(app: ASGIApp, settings: Settings, bounds: Bounds) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=cast(Any, partial(Protocol, bounds=bounds)),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.stop_seconds),
+    )
 
 
 @contextmanager
@@ -330,17 +359,22 @@ def _reload_on_hangup(served: Served) -> Iterator[None]:
             task.cancel()
 
 
-def _listening(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listening(settings: Settings, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # What waits in the kernel for a client that takes nothing is dropped, and its connection.
+            listener.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.client_seconds * 1000)
+            )
+        listener.bind((host, port))
         listener.listen(2048)
     except OSError as problem:
         listener.close()
         raise UsageError(
-            f"{settings.host}:{settings.port} cannot be listened on: {problem.strerror or problem}. "
-            f"Choose another port, such as PORT={settings.port + 1}, or another HOST"
+            f"{host}:{port} cannot be listened on: {problem.strerror or problem}. "
+            f"Choose another port, such as PORT={port + 1}, or another HOST"
         ) from problem
     return listener

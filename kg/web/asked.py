@@ -1,32 +1,51 @@
-"""Which engine a request asks: chosen once, when the request comes in, and the same for all of its answer.
+"""What a request asks: the engine that is chosen when it comes in, and what that engine is one of.
 
 Hides where that is noted. A router is made once and outlives every snapshot, so it keeps no engine and no
-version: it asks `engine_of(request)` for each request.
+version: it asks `engine_of(request)` for each request, and `served_of(request)` for what all engines share.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import NamedTuple, cast
 
 from starlette.requests import Request
 from starlette.types import Scope
 
 from kg.engine import Engine
+from kg.engine.served import Served
 from kg.search import Index
 
-_KEY = "stroma.engine"
+_KEY = "stroma.asked"
 IS_HEAD = "stroma.head"  # in the scope of a HEAD request, which its route sees as a GET
 
 
-def note(scope: Scope, engine: Engine) -> None:
-    """Note the engine that a request asks."""
-    scope[_KEY] = engine
+class Asked(NamedTuple):
+    """The engine of one request; `permanent` where the address names its snapshot beyond doubt."""
+
+    engine: Engine
+    served: Served
+    permanent: bool = False
+
+
+def note(scope: Scope, asked: Asked) -> None:
+    """Note what a request asks."""
+    scope[_KEY] = asked
+
+
+def asked_of(request: Request) -> Asked:
+    """What a request asks."""
+    return cast(Asked, request.scope[_KEY])
 
 
 def engine_of(request: Request) -> Engine:
     """The engine that a request asks; its snapshot is what every part of the answer speaks of."""
-    return cast(Engine, request.scope[_KEY])
+    return asked_of(request).engine
+
+
+def served_of(request: Request) -> Served:
+    """All engines, and what they share: figures, cache, the queries that run."""
+    return asked_of(request).served
 
 
 async def index_of(request: Request) -> Index:

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kg.web.encoding import IDENTITY, SMALL, Encoder, choose_coding
 from kg.web.problems import BadRequest
 
+_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')  # an entity tag; a comma may stand in it
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -21,16 +23,24 @@ def document(
     request: Request, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A negotiated document as a response with a strong ETag, or 304 for a client that has it."""
-    tag = f'"{hashlib.sha256(content_type.encode() + body).hexdigest()[:32]}"'
+    coding = choose_coding(", ".join(request.headers.getlist("accept-encoding")) or None)
+    if len(body) < SMALL:
+        coding = IDENTITY
+    suffix = "" if coding == IDENTITY else f"-{coding}"
+    tag = f'"{hashlib.sha256(content_type.encode() + body).hexdigest()[:32]}{suffix}"'
     known = {
         "ETag": tag,
-        "Vary": "Accept",
+        "Vary": "Accept, Accept-Encoding",
         "Cache-Control": "no-cache",
         "Link": '</sparql>; rel="describedby"',
         **(headers or {}),
     }
     if matches(request.headers.get("if-none-match"), tag):
         return Response(None, 304, known)
+    if coding != IDENTITY:
+        encoder = Encoder(coding)
+        body = encoder.encode_now(body) + encoder.finish()
+        known["Content-Encoding"] = coding
     return Response(body, 200, {**known, "Content-Type": content_type})
 
 
@@ -38,7 +48,7 @@ def matches(header: str | None, tag: str) -> bool:
     """Whether an If-None-Match names a tag, by weak comparison (RFC 9110, 8.8.3.2)."""
     if header is None:
         return False
-    return header.strip() == "*" or tag in (each.strip().removeprefix("W/") for each in header.split(","))
+    return header.strip() == "*" or tag.removeprefix("W/") in _TAG.findall(header)
 
 
 def address(request: Request, path: str | None = None) -> str:

@@ -26,11 +26,13 @@ _TITLES = {
     "query-too-large": "The query is too large",
     "query-timeout": "The query ran too long",
     "query-out-of-memory": "The query needed too much memory",
+    "query-cancelled": "The query was stopped by its id",
     "query-failed": "The query failed",
     "server-busy": "The server is busy",
     "not-acceptable": "No such representation",
     "unsupported-media-type": "This kind of request body is not understood",
     "method-not-allowed": "This method is not for this address",
+    "http-version": "This answer needs HTTP/1.1",
     "bad-request": "The request is not one of the SPARQL protocol",
     "too-many-requests": "Too many requests",
     "not-found": "There is nothing here",
@@ -69,6 +71,13 @@ class TooManyRequests(BadRequest):
     status = 429
     slug = "too-many-requests"
     retry_after = 1
+
+
+class HttpTooOld(BadRequest):
+    """The answer cannot be given in the client's version of HTTP."""
+
+    status = 505
+    slug = "http-version"
 
 
 class NotFound(BadRequest):
