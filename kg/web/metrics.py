@@ -120,6 +120,10 @@ class _Engines(Collector):
 
     def _cached(self) -> Iterator[Metric]:
         yield _gauge("stroma_spool_bytes", "Bytes on disk for slow clients", self._served.spool.used)
+        cache = self._served.cache
+        yield _gauge("stroma_cache_bytes", "Bytes of answers kept", cache.bytes)
+        yield _gauge("stroma_cache_limit_bytes", "Bytes of answers that may be kept", cache.limit)
+        yield _counter("stroma_cache_answers", "What the cache was asked for", "outcome", vars(cache.figures))
 
     def _memory(self) -> Metric:
         family = GaugeMetricFamily(
