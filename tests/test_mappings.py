@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sssom_pydantic
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import NamedNode, Quad, QuerySolutions, RdfFormat, parse
@@ -288,7 +290,11 @@ def tables(tmp_path: Path) -> Path:
 
 
 def test_the_list_of_verified_objects_is_what_the_vocabularies_show(tables: Path, shared: Path) -> None:
-    (tables / "verified.tsv").unlink()
+    # Of a package only lists of some terms are beside the checkout: those lines have to stand already.
+    listed = (tables / "verified.tsv").read_text("utf-8").splitlines(keepends=True)
+    packages = [line for line in listed[1:] if "\tPyPI " in line]
+    assert 0 < len(packages) < len(listed) / 8
+    (tables / "verified.tsv").write_text("".join([listed[0], *packages]), "utf-8")
     assert verify(shared, tables) == []
     assert (tables / "verified.tsv").read_bytes() == (FILES[0].parent / "verified.tsv").read_bytes()
 
@@ -405,3 +411,42 @@ def test_a_plain_query_follows_a_match_from_mesh_to_the_trials(embedded: Snapsho
     )
     assert isinstance(found, QuerySolutions)
     assert [row["trials"].value for row in found] == ["17"]
+
+
+PACKAGE = "PyPI some-terms 1.0: cells.json.zst"
+
+
+def terms_list(folder: Path, label: str, deprecated: bool = False) -> None:
+    """A list of terms as packages hold it: CURIE -> label and whether it is deprecated."""
+    text = json.dumps({"CL:0000134": {"label": label, "deprecated": deprecated}}).encode()
+    (folder / "cells.json.zst").write_bytes(zstandard.ZstdCompressor().compress(text))
+
+
+def test_an_object_is_looked_up_in_a_compressed_list_of_a_package(write: Write, tmp_path: Path) -> None:
+    table = write({"object_source_version": PACKAGE})
+    folder = tmp_path / "lists"
+    folder.mkdir()
+
+    terms_list(folder, GOOD["object_label"])
+    assert all("verified.tsv" in fault for fault in faults(table, folder))  # found, only not listed yet
+    terms_list(folder, "another name")
+    assert any("is not the label in PyPI some-terms 1.0" in fault for fault in faults(table, folder))
+    terms_list(folder, GOOD["object_label"], deprecated=True)
+    assert any("is obsolete in cells.json.zst" in fault for fault in faults(table, folder))
+
+
+def test_what_was_verified_in_a_file_that_is_not_at_hand_stands_and_nothing_else(
+    write: Write, tmp_path: Path
+) -> None:
+    mine = tmp_path / "tables"
+    mine.mkdir()
+    listed = "object_id\tobject_label\tobject_source_version\n"
+    before = f"CL:0000134\t{GOOD['object_label']}\t{PACKAGE}\n"
+    shutil.copy(write({"object_source_version": PACKAGE}), mine / "cl.sssom.tsv")
+    (tmp_path / "empty").mkdir()
+
+    (mine / "verified.tsv").write_text(listed + before, "utf-8")
+    assert review(tmp_path / "empty", tables=mine) == []
+    (mine / "verified.tsv").write_text(listed, "utf-8")
+    found = [str(fault) for fault in review(tmp_path / "empty", tables=mine)]
+    assert any("is unknown to PyPI some-terms" in fault for fault in found)

