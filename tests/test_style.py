@@ -87,3 +87,8 @@ def test_no_path_of_a_machine_and_no_registry_host_is_in_the_tree() -> None:
         if len(parent) > 4:  # a checkout at "/x" has no telling parent
             assert parent not in text, f"{name} names a path of this machine"
         assert "--index-url" not in text or name in {"tests/test_style.py"}, f"{name} names a registry"
+
+
+def test_no_merge_was_left_half_done() -> None:
+    found = subprocess.run(["git", "grep", "-nE", "^(<{7} |>{7} )"], cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout == ""
