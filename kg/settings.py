@@ -19,6 +19,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     admin_port: int | None = None  # on 127.0.0.1, for operators: lists and stops running queries; None: off
+    engine: str = "auto"  # where the graph is held: "memory", "disk", or "auto" by its size
     workers: int = 2  # queries evaluated at once
     queue: int = 64  # queries that may wait; one more gets 503
     query_seconds: float = 60.0  # wall clock, enforced from outside the evaluator
@@ -79,6 +80,7 @@ class Settings:
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value}; it must lie between {least} and {most}")
         for name, word, words in (
+            ("engine", self.engine, ("auto", "memory", "disk")),
             ("log_clients", self.log_clients, ("coarse", "whole", "off")),
             ("log_queries", self.log_queries, ("hash", "text")),
         ):
@@ -92,6 +94,7 @@ class Settings:
         for name, kind in (
             ("var", Path),
             ("admin_port", int),
+            ("engine", str),
             ("workers", int),
             ("queue", int),
             ("query_seconds", float),

@@ -11,7 +11,7 @@ from pyoxigraph import Literal, RdfFormat, Store
 
 from kg.engine import Dataset, Engine, Limits
 from kg.engine.formats import BY_KEY
-from kg.engine.memory import MemoryEngine
+from kg.engine.memory import DiskEngine, MemoryEngine
 from kg.errors import (
     QueryFailed,
     QueryRefused,
@@ -27,7 +27,7 @@ from kg.terms import XSD
 Ask = Callable[..., bytes]
 
 
-@pytest.fixture(params=[MemoryEngine], ids=["memory"])
+@pytest.fixture(params=[MemoryEngine, DiskEngine], ids=["memory", "disk"])
 def engine(request: pytest.FixtureRequest, tiny: Snapshot) -> Engine:
     """Each engine there is, not started; a new one adds a parameter here and no test."""
     made: Engine = request.param(tiny)

@@ -25,7 +25,7 @@ from kg.engine import Figures, Limits, query_hash
 from kg.engine.body import Spool
 from kg.engine.crashes import Crashes
 from kg.engine.formats import BY_KEY
-from kg.engine.memory import MemoryEngine
+from kg.engine.memory import DiskEngine, MemoryEngine
 from kg.errors import (
     QueryFailed,
     QueryOutOfMemory,
@@ -56,11 +56,16 @@ async def ask(engine: MemoryEngine, query: str, **limits: Any) -> bytes:
     return await answer.read()
 
 
-def with_engine(snapshot: Snapshot, claim: Callable[[MemoryEngine], Awaitable[None]], **sizes: Any) -> None:
+def with_engine(
+    snapshot: Snapshot,
+    claim: Callable[[MemoryEngine], Awaitable[None]],
+    kind: type[MemoryEngine] = MemoryEngine,
+    **sizes: Any,
+) -> None:
     """Run a claim on a started engine; afterwards none of its processes is left."""
 
     async def run() -> set[int]:
-        async with MemoryEngine(snapshot, **sizes) as engine:
+        async with kind(snapshot, **sizes) as engine:
             await claim(engine)
             return {*engine.pids, engine.keeper_pid or 0}
 
@@ -91,8 +96,12 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
     return True
 
 
+KINDS = pytest.mark.parametrize("kind", [MemoryEngine, DiskEngine], ids=["memory", "disk"])
+
+
+@KINDS
 @pytest.mark.parametrize("query", [ENDLESS, SORTED], ids=["while streaming", "before the first row"])
-def test_a_query_is_stopped_at_its_deadline(tiny: Snapshot, query: str) -> None:
+def test_a_query_is_stopped_at_its_deadline(tiny: Snapshot, query: str, kind: type[MemoryEngine]) -> None:
     async def claim(engine: MemoryEngine) -> None:
         started = time.monotonic()
         with pytest.raises(QueryTimeout, match=r"0\.4 seconds"):
@@ -100,10 +109,11 @@ def test_a_query_is_stopped_at_its_deadline(tiny: Snapshot, query: str) -> None:
         assert time.monotonic() - started < 1.5
         assert await ask(engine, SMALL) == ANSWER
 
-    with_engine(tiny, claim, workers=1)
+    with_engine(tiny, claim, kind, workers=1)
 
 
-def test_a_greedy_query_dies_alone(tiny: Snapshot) -> None:
+@KINDS
+def test_a_greedy_query_dies_alone(tiny: Snapshot, kind: type[MemoryEngine]) -> None:
     async def claim(engine: MemoryEngine) -> None:
         greedy = asyncio.create_task(ask(engine, SORTED, memory_bytes=64 * 1024 * 1024))
         while not greedy.done():
@@ -112,7 +122,7 @@ def test_a_greedy_query_dies_alone(tiny: Snapshot) -> None:
             await greedy
         assert await ask(engine, SMALL) == ANSWER
 
-    with_engine(tiny, claim, workers=2)
+    with_engine(tiny, claim, kind, workers=2)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +240,10 @@ def test_when_the_keeper_dies_an_answer_in_progress_ends_with_an_error(tiny: Sna
     with_engine(tiny, claim, workers=1)
 
 
-def test_whatever_is_killed_at_any_moment_one_request_fails_at_most(tiny: Snapshot) -> None:
+@KINDS
+def test_whatever_is_killed_at_any_moment_one_request_fails_at_most(
+    tiny: Snapshot, kind: type[MemoryEngine]
+) -> None:
     """Workers and keepers killed at random beside a steady load; the seed is told when it fails."""
     seed = random.randrange(2**32)
     chance = random.Random(seed)
@@ -256,18 +269,18 @@ def test_whatever_is_killed_at_any_moment_one_request_fails_at_most(tiny: Snapsh
             while time.monotonic() < until:
                 await asyncio.sleep(chance.uniform(0.0, 0.25))
                 if chance.random() < 0.15:
-                    victim, kind = engine.keeper_pid, "keeper"
+                    victim, role = engine.keeper_pid, "keeper"
                 else:
-                    victim, kind = chance.choice(engine.pids or (None,)), "worker"
+                    victim, role = chance.choice(engine.pids or (None,)), "worker"
                 if victim:
                     with suppress(ProcessLookupError):
                         os.kill(victim, signal.SIGKILL)
-                        kills[kind] += 1
+                        kills[role] += 1
 
         await asyncio.gather(killer(), *(client(number) for number in range(4)))
         assert await ask(engine, SMALL) == ANSWER
 
-    with_engine(tiny, claim, workers=2)
+    with_engine(tiny, claim, kind, workers=2)
     assert not wrong, f"seed {seed}"
     # A killed worker costs its own query; a killed keeper costs the answers that had begun.
     assert kills["worker"] > 3

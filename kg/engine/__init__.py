@@ -55,13 +55,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Status:
-    """How an engine is doing: whether it answers, how busy it is, and which locks hold its workers."""
+    """How an engine is doing: whether it answers, how busy it is, and which locks hold its workers.
+
+    `holds` is where it has the graph, "memory" or "disk"; `why` a sentence on why there.
+    """
 
     ready: bool
     workers: int
     busy: int
     waiting: int
     locks: Mapping[str, str]  # "network" -> "seccomp", or "none" with the reason
+    holds: str = "memory"
+    why: str = ""
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """The keeper: a process that loads a snapshot once and forks workers from itself.
 
-Hides fork, and how a worker gets its channel. It never evaluates a query and has one thread, so a fork
-of it is clean. Run as `python -m kg.engine.keeper <descriptor> <snapshot folder>` by `kg.engine.memory`.
+Hides fork, and how a worker gets its channel and its store. It never evaluates a query and has one thread, so
+a fork of it is clean. Run as `python -m kg.engine.keeper <descriptor> <snapshot folder> <memory|disk>` by
+`kg.engine.memory`. With "memory" the workers share the keeper's store; with "disk" the keeper sees to it that
+the store is written, and each worker opens it.
 
 Over its control socket, JSON lines. In: {"fork": id} with the worker's socket as descriptor, {"kill": id}.
 Out: {"ready": true} or {"failed": message}; {"exited": id, "status": n, "words": text}.
@@ -17,17 +19,27 @@ import os
 import selectors
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from pyoxigraph import Store
 
-from kg.engine import sandbox, worker
-from kg.errors import StromaError
-from kg.snapshot import load_store, open_snapshot
+from kg.engine import disk, sandbox, worker
+from kg.errors import SnapshotError, StromaError
+from kg.snapshot import Snapshot, load_store, open_snapshot
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """How a worker gets its store, and how many files it may have open for that."""
+
+    store: Callable[[], Store]  # called in the worker
+    files: int = 64
 
 
 @dataclass
@@ -47,7 +59,7 @@ class _Keeper:
         with contextlib.suppress(OSError):
             self._control.sendall(json.dumps(message).encode() + b"\n")
 
-    def keep(self, store: Store) -> None:
+    def keep(self, holding: _Holding) -> None:
         """Serve the control socket until it closes."""
         wake_in, wake_out = os.pipe()
         for end in (wake_in, wake_out):
@@ -64,10 +76,10 @@ class _Keeper:
                         with contextlib.suppress(BlockingIOError):
                             os.read(wake_in, 4096)
                         self._reap()
-                    elif not self._listen(store):
+                    elif not self._listen(holding):
                         return
 
-    def _listen(self, store: Store) -> bool:
+    def _listen(self, holding: _Holding) -> bool:
         try:
             received, descriptors, _, _ = socket.recv_fds(self._control, 65536, 64)
         except ConnectionError:
@@ -80,7 +92,7 @@ class _Keeper:
         for line in lines:
             message = json.loads(line)
             if "fork" in message:
-                self._fork(store, message["fork"], self._descriptors.pop(0))
+                self._fork(holding, message["fork"], self._descriptors.pop(0))
             else:
                 # Only a child not yet reaped is in the table, so its pid cannot be another process's.
                 for pid, child in self._children.items():
@@ -88,7 +100,7 @@ class _Keeper:
                         os.kill(pid, signal.SIGKILL)
         return True
 
-    def _fork(self, store: Store, id: int, descriptor: int) -> None:
+    def _fork(self, holding: _Holding, id: int, descriptor: int) -> None:
         words = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the child is reaped
         try:
             pid = os.fork()
@@ -98,7 +110,7 @@ class _Keeper:
             self.tell(exited=id, status=-1, words=f"fork: {problem.strerror}")
             return
         if pid == 0:
-            _become_worker(store, descriptor, words)
+            _become_worker(holding, descriptor, words)
         os.close(descriptor)
         self._children[pid] = _Child(id, words)
 
@@ -117,7 +129,7 @@ class _Keeper:
             self.tell(exited=child.id, status=os.waitstatus_to_exitcode(status), words=words)
 
 
-def _become_worker(store: Store, descriptor: int, words: IO[bytes]) -> None:
+def _become_worker(holding: _Holding, descriptor: int, words: IO[bytes]) -> None:
     """In the child: keep the channel and stderr, drop everything else, serve, and never return."""
     code = 1
     try:
@@ -129,28 +141,47 @@ def _become_worker(store: Store, descriptor: int, words: IO[bytes]) -> None:
         os.dup2(descriptor, 3)
         os.closerange(4, 65536)
         with socket.socket(fileno=3) as channel:
-            worker.run(store, channel)
+            worker.run(holding.store(), channel, holding.files)
         code = 0
     finally:
         os._exit(code)
 
 
+def _held(snapshot: Snapshot, holds: str) -> _Holding:
+    """What gives a worker its store, when that is ready; raises SnapshotError if it cannot be."""
+    if holds == "memory":
+        store = load_store(snapshot)
+        return _Holding(lambda: store)
+    # In a process of its own: the threads of a writer would not survive our forks.
+    written = subprocess.run(
+        [sys.executable, "-m", "kg.engine.disk", str(snapshot.folder)], stderr=subprocess.PIPE, text=True
+    )
+    if written.returncode:
+        raise SnapshotError(
+            written.stderr.strip() or f"{snapshot.folder}: the process that writes the store ended"
+        )
+    return _Holding(lambda: disk.open_store(snapshot), disk.OPEN_FILES)
+
+
 def main(arguments: list[str]) -> int:
-    """Load the snapshot named by the second argument; keep it for the socket whose number is the first."""
+    """Load the snapshot named by the second argument; keep it for the socket whose number is the first.
+
+    The third says where: "memory" or "disk".
+    """
     sandbox.die_with_parent()
     # Ctrl-C reaches every process of the terminal; the server decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=int(arguments[0])) as control:
         keeper = _Keeper(control)
         try:
-            store = load_store(open_snapshot(Path(arguments[1])))
+            holding = _held(open_snapshot(Path(arguments[1])), arguments[2])
         except StromaError as problem:
             keeper.tell(failed=str(problem))
             return problem.exit_code
         # Collected and frozen, so that a worker's collector leaves the shared pages alone.
         gc.collect()
         gc.freeze()
-        keeper.keep(store)
+        keeper.keep(holding)
     return 0
 
 

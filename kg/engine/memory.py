@@ -1,9 +1,9 @@
-"""The memory engine: a snapshot in memory, queries in worker processes that can be stopped.
+"""The memory and the disk engine: queries about a snapshot in worker processes that can be stopped.
 
-Hides the processes. A keeper (`kg.engine.keeper`) loads the snapshot once and forks workers that share it;
-this module hands each query to an idle worker, passes its bytes on with back-pressure, and has a worker
-killed and replaced that is late, greedy, dead, or whose answer nobody wants any more. Nothing here parses or
-evaluates.
+Hides the processes. A keeper (`kg.engine.keeper`) loads the snapshot once and forks workers that share it (in
+memory) or open it (on disk); this module hands each query to an idle worker, passes its bytes on with
+back-pressure, and has a worker killed and replaced that is late, greedy, dead, or whose answer nobody wants
+any more. Nothing here parses or evaluates.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any, cast
 from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, query_hash, worker
 from kg.engine.body import Body, Spool
 from kg.engine.crashes import Crashes
+from kg.engine.disk import BYTES_PER_QUAD
 from kg.engine.extensions import FUNCTIONS
 from kg.engine.formats import Format
 from kg.errors import (
@@ -211,7 +212,10 @@ class MemoryEngine:
 
     A worker is replaced after `worker_queries`. Answers that clients take slowly wait in `spool`; those of at
     most `keep_bytes` can be had whole (`Answer.complete`). `crashes` and `figures` may be shared by engines.
+    `why` says in a sentence why it is this engine.
     """
+
+    holds = "memory"  # where the keeper has the store
 
     def __init__(
         self,
@@ -224,7 +228,9 @@ class MemoryEngine:
         spool: Spool | None = None,
         crashes: Crashes | None = None,
         figures: Figures | None = None,
+        why: str = "",
     ) -> None:
+        self._why = why
         self._snapshot = snapshot
         self._size = workers
         self._queue = queue
@@ -261,6 +267,8 @@ class MemoryEngine:
             busy=sum(each.query is not None for each in alive),
             waiting=len(self._waiting),
             locks=dict(self._locks),
+            holds=self.holds,
+            why=self._why,
         )
 
     @property
@@ -291,6 +299,7 @@ class MemoryEngine:
             "engine ready",
             extra={
                 "snapshot": self._snapshot.version,
+                "engine": self.holds,
                 "quads": self._snapshot.quads,
                 "workers": self._size,
                 "seconds": round(time.perf_counter() - started, 2),
@@ -565,6 +574,7 @@ class MemoryEngine:
                     "kg.engine.keeper",
                     str(theirs.fileno()),
                     str(self._snapshot.folder),
+                    self.holds,
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -631,7 +641,8 @@ class MemoryEngine:
             self._started.set_exception(
                 SnapshotError(
                     f"{self._snapshot.folder}: the process that loads the snapshot ended before it was done; "
-                    "is there memory for it? About 400 bytes a quad are needed"
+                    f"is there memory for it? About {BYTES_PER_QUAD} bytes a quad are needed; "
+                    "KG_ENGINE=disk needs few"
                 )
             )
             return
@@ -658,6 +669,12 @@ class MemoryEngine:
             for _ in range(self._size):
                 self._spawn()
             return
+
+
+class DiskEngine(MemoryEngine):
+    """A snapshot on disk (`kg.engine.disk`) that `workers` processes open; all else is the same."""
+
+    holds = "disk"
 
 
 def _lose_patience(turn: asyncio.Future[_Worker], seconds: float) -> None:

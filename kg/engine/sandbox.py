@@ -86,10 +86,12 @@ def die_with_parent() -> None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def limit_files() -> None:
+def limit_files(open_files: int) -> None:
     """No core dumps, few open files, and none that grows beyond 64 KiB."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    allowed = open_files if hard == resource.RLIM_INFINITY else min(open_files, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
 

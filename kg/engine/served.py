@@ -20,7 +20,8 @@ from kg.engine import Engine, Figures
 from kg.engine.body import Spool
 from kg.engine.cache import AnswerCache
 from kg.engine.crashes import Crashes
-from kg.engine.memory import MemoryEngine
+from kg.engine.disk import choose
+from kg.engine.memory import DiskEngine, MemoryEngine
 from kg.engine.running import Register
 from kg.errors import ParameterError, ServerBusy, SnapshotError, StromaError, VersionGone
 from kg.settings import Settings
@@ -225,7 +226,11 @@ class Served:
     # ------------------------------------------------------------------------------- starting, ending
 
     def _hold(self, snapshot: Snapshot, workers: int) -> Held:
-        engine = MemoryEngine(
+        choice = choose(snapshot, self._settings.engine)
+        log.info(
+            "engine chosen", extra={"snapshot": snapshot.name, "engine": choice.engine, "why": choice.why}
+        )
+        engine = {"memory": MemoryEngine, "disk": DiskEngine}[choice.engine](
             snapshot,
             workers=workers,
             queue=self._settings.queue,
@@ -234,6 +239,7 @@ class Served:
             spool=self.spool,
             crashes=self._crashes,
             figures=self.figures,
+            why=choice.why,
         )
         before = self._held.get(snapshot.name)
         held = self._held[snapshot.name] = Held(engine, workers, self._unused)

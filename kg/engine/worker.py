@@ -64,9 +64,9 @@ _GRAPH_FORMATS = {
 }
 
 
-def run(store: Store, channel: socket.socket) -> None:
-    """Lock this process down, then answer requests from the channel until it closes."""
-    sandbox.limit_files()
+def run(store: Store, channel: socket.socket, files: int) -> None:
+    """Lock this process down to `files` open files, then answer requests from the channel until it closes."""
+    sandbox.limit_files(files)
     locks = {"network": sandbox.deny_network()}
     threading.stack_size(_STACK_BYTES)
     thread = threading.Thread(target=_serve, args=(store, channel, locks))

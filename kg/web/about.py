@@ -123,6 +123,7 @@ def _facts(engine: Engine, settings: Settings) -> dict[str, object]:
             {"setting": each.setting, "bounds": each.bounds, "most": each.most, "unit": each.unit}
             for each in limits(settings)
         ],
+        "engine": {"holds": engine.status.holds, "why": engine.status.why},
         "locks": dict(engine.status.locks),
     }
 
@@ -202,6 +203,9 @@ that source's terms, which stand with its graph. Code: Apache-2.0. Not medical a
 <div class="wide"><table><tbody>{bounds}</tbody></table></div>
 <p class="soft">A query that reaches a limit is told which; nothing is cut short silently. No query can change
 the graph, and none makes this server ask another one.</p>
+<h2 id="engine">Engine</h2>
+<p>The graph is held {"on disk" if engine.status.holds == "disk" else "in memory"}:
+{html.escape(engine.status.why)}.</p>
 <h2 id="locks">Locks</h2>
 <p>What keeps a query from the network and from memory that is not its own, as found when the workers
 started:</p><div class="wide"><table><tbody>{locks}</tbody></table></div>"""

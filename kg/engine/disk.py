@@ -1,0 +1,168 @@
+"""A snapshot's store on disk (RocksDB), for graphs that do not fit in memory, and which graphs do.
+
+Hides when the store is written and what makes it valid: it is written
+once, beside the snapshot's data, by a process of its own (RocksDB's threads do not survive a fork), under a
+lock, and renamed to its name when it is complete. It is never written again, so that any number of
+processes, of any number of servers, may read it at once.
+
+    var/snapshots/2026-11-22-0a1b2c3d4e5f/store/    the store, and `store.json` that says what it holds
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, cast
+
+import pyoxigraph
+from pyoxigraph import RdfFormat, Store, parse
+
+from kg.errors import SnapshotError, StromaError
+from kg.snapshot import Snapshot, open_snapshot
+
+STORE = "store"
+_SEAL = "store.json"
+OPEN_FILES = 4096  # that a worker may hold; a store of 100 million quads has some hundred
+BYTES_PER_QUAD = 400  # in memory, about; measured on the embedded graph and on ten times its size
+_MEMORY_SHARE = 0.5  # of the memory that is free; the rest is for what queries need and for the next snapshot
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine holds a snapshot, and why, in a sentence for people."""
+
+    engine: Literal["memory", "disk"]
+    why: str
+
+
+def choose(snapshot: Snapshot, wanted: str = "auto", *, free_bytes: int | None = None) -> Choice:
+    """The engine for a snapshot: the one that is wanted, or for "auto" memory where it fits well.
+
+    `free_bytes` is the memory that can be had; by default what the system and this process's limits leave.
+    """
+    if wanted != "auto":
+        return Choice("disk" if wanted == "disk" else "memory", f"KG_ENGINE={wanted} says so")
+    free = free_memory() if free_bytes is None else free_bytes
+    needed = snapshot.quads * BYTES_PER_QUAD
+    said = f"{snapshot.quads:,} quads need about {_megabytes(needed)}"
+    if free is None:
+        return Choice("memory", f"{said}, and the system does not tell how much memory is free")
+    share = int(free * _MEMORY_SHARE)
+    if needed <= share:
+        return Choice("memory", f"{said}, and {_megabytes(share)} (half of what is free) can be had")
+    return Choice("disk", f"{said}, more than {_megabytes(share)}, half of the memory that is free")
+
+
+def free_memory() -> int | None:
+    """Bytes of memory this process could still use, in the system and its control group; None if unknown."""
+    found = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1024)
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":
+            used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+            found.append(max(0, int(limit) - used))
+    except (OSError, ValueError, IndexError):
+        pass
+    return min(found, default=None)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
+# -------------------------------------------------------------------------------------- writing, opening
+
+
+def write_store(snapshot: Snapshot) -> Path:
+    """Write the store of a snapshot into its folder, unless it is there; returns its folder.
+
+    Waits where another process writes it. Raises SnapshotError for data that are damaged and where the folder
+    cannot be written; what is half written is removed, now or by the next writer.
+    """
+    target = snapshot.folder / STORE
+    if _sealed(snapshot):
+        return target
+    try:
+        lock = os.open(snapshot.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _sealed(snapshot):
+                for dead in snapshot.folder.glob(f".{STORE}-*"):
+                    shutil.rmtree(dead, ignore_errors=True)
+                shutil.rmtree(target, ignore_errors=True)
+                work = Path(tempfile.mkdtemp(prefix=f".{STORE}-", dir=snapshot.folder))
+                try:
+                    _fill(snapshot, work)
+                    work.rename(target)
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
+        finally:
+            os.close(lock)
+    except OSError as problem:
+        raise SnapshotError(
+            f"{target}: the store cannot be written ({problem}). Mend that (disk space, a permission) and "
+            "start again; or set KG_ENGINE=memory, which writes nothing"
+        ) from problem
+    return target
+
+
+def _fill(snapshot: Snapshot, folder: Path) -> None:
+    open_snapshot(snapshot.folder, verify=True)
+    store = Store(str(folder))
+    try:
+        with gzip.open(snapshot.data, "rb") as file:
+            # As in memory (`kg.snapshot.load_store`): labels of blank nodes stay as they are.
+            store.bulk_extend(parse(cast(IO[bytes], file), format=RdfFormat.N_QUADS))
+    except (EOFError, gzip.BadGzipFile, zlib.error, SyntaxError) as problem:
+        raise SnapshotError(f"{snapshot.data}: {problem}; run `kg build`, which replaces it") from problem
+    store.optimize()
+    store.flush()
+    (folder / _SEAL).write_text(json.dumps(_seal(snapshot)) + "\n", encoding="utf-8")
+
+
+def _seal(snapshot: Snapshot) -> dict[str, object]:
+    return {"hash": snapshot.hash, "quads": snapshot.quads, "pyoxigraph": pyoxigraph.__version__}
+
+
+def _sealed(snapshot: Snapshot) -> bool:
+    """Whether a complete store of this content stands, written by the version that would read it."""
+    try:
+        return bool(json.loads((snapshot.folder / STORE / _SEAL).read_text("utf-8")) == _seal(snapshot))
+    except (OSError, ValueError):
+        return False
+
+
+def open_store(snapshot: Snapshot) -> Store:
+    """The store that `write_store` wrote, to be read. Raises SnapshotError where it cannot be opened."""
+    try:
+        return Store.read_only(str(snapshot.folder / STORE))
+    except OSError as problem:
+        raise SnapshotError(
+            f"{snapshot.folder / STORE}: the store cannot be opened ({problem}). Remove that folder; the "
+            "next start writes it again"
+        ) from problem
+
+
+def main(arguments: list[str]) -> int:
+    """Write the store of the snapshot in the folder that is the first argument."""
+    try:
+        write_store(open_snapshot(Path(arguments[0])))
+    except StromaError as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
