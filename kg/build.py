@@ -23,6 +23,7 @@ from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 from kg import census, describe, reasoning, validation
 from kg import ontology as ontologies
 from kg.canned import Catalogue
+from kg.changes import note_changes
 from kg.dump import write_dump
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.evidence import derivation, findings, reported
@@ -166,6 +167,8 @@ def build(
             write_index(snapshot)
         with report.step("dump", progress):
             write_dump(snapshot)
+        with report.step("changes", progress):
+            note_changes(snapshot, settings.var)
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot

@@ -629,6 +629,47 @@ def diff(
         )
 
 
+@_verb(
+    "Say what changed between two snapshots.",
+    "kg diff 2026-11-22 current",
+    "kg diff 2026-11-22 current --format patch > changes.rdfp",
+    name="diff",
+)
+def diff_snapshots(
+    before: Annotated[str, typer.Argument(help="A version, name, hash or folder of a snapshot, or current.")],
+    after: Annotated[str, typer.Argument(help="The same, later.")],
+    format: Annotated[str, typer.Option(help="text, json, or patch (an RDF Patch, complete).")] = "text",
+    most: Annotated[int, typer.Option(help="Things shown of each kind; text and json.")] = 20,
+) -> None:
+    """Say what a reader gains and loses from one snapshot to another: terms, trials, claims, inferences."""
+    from kg.changes import as_json, as_text, changes, write_patch
+
+    settings = _settings()
+    old, new = _snapshot(before, settings), _snapshot(after, settings)
+    if format == "patch":
+        write_patch(old, new, sys.stdout.buffer)
+    elif format in ("text", "json"):
+        print((as_text if format == "text" else as_json)(changes(old, new, most=most)), end="")
+    else:
+        raise UsageError(f"--format {format}: there is no such format; there are: text, json, patch")
+
+
+def _snapshot(text: str, settings: Settings) -> Snapshot:
+    """The snapshot a person names: `current`, a folder, or the newest kept one of a version, name or hash."""
+    from kg.snapshot import open_snapshot, snapshots
+
+    if text == "current":
+        return _current(settings)
+    if (Path(text) / "manifest.json").is_file():
+        return open_snapshot(Path(text))
+    kept = snapshots(settings.var)
+    for each in kept:
+        if text in (each.version, each.name) or (len(text) >= 12 and each.hash.startswith(text)):
+            return each
+    names = ", ".join(each.name for each in kept) or "none; build one with `kg build`"
+    raise UsageError(f"{text}: no snapshot is kept under that name. There are: {names}")
+
+
 @_verb("Check the claims against the documents.", "kg verify --documents ../shared/seeds")
 def verify(
     documents: Annotated[Path, typer.Option(help="The folder that holds the documents.")],

@@ -190,7 +190,8 @@ def _about(engine: Engine, settings: Settings) -> str:
 <p>Snapshot <code>{html.escape(snapshot.name)}</code>, built {html.escape(snapshot.created)},
 {snapshot.quads:,} statements. Its content has the hash <code>{snapshot.hash}</code>. Ask it by name with
 <code>?version={html.escape(snapshot.name)}</code> while it is kept; a later snapshot may say otherwise.
-Software: stroma-kg {html.escape(metadata.version("stroma-kg"))}.</p>
+Software: stroma-kg {html.escape(metadata.version("stroma-kg"))}. <a href="/changes">What changed since the
+snapshot before</a>.</p>
 <h2 id="sources">Sources</h2>
 <div class="wide"><table><thead><tr><th>source</th><th>version</th><th>terms</th><th>records</th></tr></thead>
 <tbody>{sources}</tbody></table></div>

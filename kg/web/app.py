@@ -34,7 +34,7 @@ from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about, download, graphs, health, metrics, openapi, running, search, site, sparql
+from kg.web import about, changes, download, graphs, health, metrics, openapi, running, search, site, sparql
 from kg.web.asked import IS_HEAD, Asked, engine_of, note
 from kg.web.http import Bounds, Protocol
 from kg.web.pages import CONTENT_SECURITY_POLICY
@@ -62,6 +62,7 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
     routes = [*app.routes]
     own = (
         about.router(settings),
+        changes.router(),
         health.router(),
         metrics.router(figures),
         site.router(),
