@@ -630,6 +630,34 @@ def diff(
 
 
 @_verb(
+    "Hand the graph over to another system, as files.",
+    "kg export handover",
+    "kg export handover --form nquads --form parquet --snapshot 2026-11-22",
+    name="export",
+)
+def hand_over(
+    to: Annotated[Path, typer.Argument(help="The folder to write; new or empty.")],
+    form: Annotated[
+        list[str] | None, typer.Option(help="nquads, graphs, jsonld, parquet; may be repeated. Default: all.")
+    ] = None,
+    snapshot: Annotated[str, typer.Option(help="A version, name, hash or folder, or current.")] = "current",
+    part: Annotated[int, typer.Option(help="Quads in one part of N-Quads, at most.", min=1)] = 1_000_000,
+) -> None:
+    """Write a snapshot as sorted N-Quads in parts, Turtle and TriG, JSON-LD and Parquet, with checksums.
+
+    No blank node is in two parts of N-Quads, so parts can be loaded in any order and by different machines.
+    What changed since another snapshot: `kg diff A B --format patch`.
+    """
+    from kg.handover import FORMS
+    from kg.handover import hand_over as run
+
+    files = run(_snapshot(snapshot, _settings()), to, form or FORMS, part_quads=part)
+    for each in dict.fromkeys(file.form for file in files):
+        mine = [file for file in files if file.form == each]
+        print(f"{each:<8}  {len(mine):>5,} files  {sum(file.bytes for file in mine):>13,} bytes")
+
+
+@_verb(
     "Say what changed between two snapshots.",
     "kg diff 2026-11-22 current",
     "kg diff 2026-11-22 current --format patch > changes.rdfp",

@@ -1,0 +1,117 @@
+"""Files for other systems: each form gives the same graph back, parts share no blank node, damage is told."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import subprocess
+from pathlib import Path
+
+import pyarrow.dataset
+import pytest
+
+from kg.errors import SnapshotError, UsageError
+from kg.handover import FORMS, hand_over, lines_of, manifest_of
+from kg.snapshot import Snapshot, read_lines, write_snapshot
+
+
+@pytest.fixture(scope="module")
+def handed(embedded: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded graph in every form, in parts of 30,000 quads."""
+    folder = tmp_path_factory.mktemp("handed") / "over"
+    hand_over(embedded, folder, part_quads=30_000)
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_graph_back(
+    handed: Path, embedded: Snapshot, form: str, tmp_path: Path
+) -> None:
+    again = write_snapshot(lines_of(handed, form), tmp_path, version=embedded.version)
+    assert (again.hash, again.quads) == (embedded.hash, embedded.quads)
+
+
+def test_no_blank_node_is_in_two_parts_and_no_part_is_too_large(handed: Path) -> None:
+    parts = sorted((handed / "nquads").iterdir())
+    blank: list[set[bytes]] = []
+    for part in parts:
+        lines = gzip.decompress(part.read_bytes()).splitlines()
+        assert lines == sorted(lines)
+        assert part == parts[0] or len(lines) <= 30_000
+        # Outside of literals: a text can say "_:x" as well.
+        blank.append(
+            {name for line in lines for name in re.findall(rb"_:\w+", re.sub(rb'"[^"]*"', b"", line))}
+        )
+    assert len(parts) > 3
+    assert blank[0]
+    assert not any(blank[1:])
+
+
+def test_checksums_are_as_sha256sum_reads_them(handed: Path) -> None:
+    done = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=handed, capture_output=True)
+    assert done.returncode == 0, done.stdout
+    told = manifest_of(handed)
+    counts = {form: sum(f["quads"] for f in told["files"] if f["form"] == form) for form in FORMS}
+    assert counts["nquads"] == counts["jsonld"] == counts["parquet"] == told["quads"]
+
+
+def test_tables_are_read_with_their_predicate_as_other_tools_read_them(handed: Path) -> None:
+    tables = pyarrow.dataset.dataset(handed / "parquet", partitioning="hive")
+    types = tables.to_table(
+        filter=pyarrow.dataset.field("predicate") == "http://www.w3.org/1999/02/22-rdf-syntax-ns#type",
+        columns=["subject", "object", "kind"],
+    )
+    assert types.num_rows > 1_000
+    assert set(types["kind"].to_pylist()) == {"iri"}
+
+
+def test_the_same_snapshot_gives_the_same_bytes(embedded: Snapshot, handed: Path, tmp_path: Path) -> None:
+    hand_over(embedded, tmp_path / "again", ["nquads", "jsonld", "parquet"], part_quads=30_000)
+    for file in manifest_of(tmp_path / "again")["files"]:
+        assert hashlib.sha256((handed / file["name"]).read_bytes()).hexdigest() == file["sha256"], file[
+            "name"
+        ]
+
+
+def test_a_text_that_looks_like_a_blank_node_is_none(tmp_path: Path) -> None:
+    lines = [
+        b'<http://a> <http://p> "_:b <http://x> _:c ." <http://g> .\n',
+        b"<http://a> <http://p> _:b <http://g> .\n",
+        b'<http://a> <http://p> "x" _:g .\n',
+    ]
+    snapshot = write_snapshot(lines, tmp_path, version="2026-11-22")
+    hand_over(snapshot, tmp_path / "over", ["nquads"])
+    parts = [gzip.decompress(path.read_bytes()) for path in sorted((tmp_path / "over/nquads").iterdir())]
+    assert [part.count(b"\n") for part in parts] == [2, 1]
+    assert set(lines_of(tmp_path / "over", "nquads")) == set(read_lines(snapshot))
+
+
+@pytest.mark.parametrize("spoil", ["cut", "changed", "gone"])
+def test_a_spoilt_file_is_named_before_anything_of_it_is_read(
+    tiny: Snapshot, tmp_path: Path, spoil: str
+) -> None:
+    hand_over(tiny, tmp_path / "over", ["nquads"])
+    part = tmp_path / "over/nquads/part-00001.nq.gz"
+    content = part.read_bytes()
+    if spoil == "gone":
+        part.unlink()
+    else:
+        part.write_bytes(content[:-20] if spoil == "cut" else content[:-20] + bytes(20))
+    with pytest.raises(SnapshotError, match=r"part-00001\.nq\.gz: is not the file.*copy it again"):
+        list(lines_of(tmp_path / "over", "nquads"))
+
+
+def test_a_folder_that_holds_something_is_left_alone(tiny: Snapshot, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty"):
+        hand_over(tiny, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_an_unknown_form_and_one_not_handed_over_are_told(tiny: Snapshot, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="hdt: there is no such form; there are: nquads, graphs"):
+        hand_over(tiny, tmp_path / "over", ["hdt"])
+    hand_over(tiny, tmp_path / "over", ["nquads"])
+    with pytest.raises(UsageError, match="holds no parquet; hand it over with"):
+        list(lines_of(tmp_path / "over", "parquet"))
