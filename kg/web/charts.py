@@ -219,7 +219,7 @@ def _lines(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str]
         body.append(_text(0, top + 14, units[up], kind="soft"))
     told = []
     for number, (name, group) in enumerate(points.items()):
-        group.sort()
+        group.sort(key=lambda point: point[:2])
         colour = f"c{number % _COLOURS}"
         path = " ".join(f"{wide(x):.1f},{rise(y):.1f}" for x, y, *_ in group)
         body.append(f'<polyline points="{path}" class="chart-line {colour}"/>')

@@ -42,7 +42,7 @@ _GRAPH = described(
 _KEPT = 24  # documents, of some 100 kB each
 
 # Pages for people and programs that a sitemap lists, besides the questions.
-_PAGES = ("/", "/about", "/queries", "/sparql", "/graphs", "/dump", "/.well-known/void")
+_PAGES = ("/", "/about", "/queries", "/editor", "/graphs", "/dump", "/.well-known/void")
 
 
 def router(catalogue: Catalogue) -> APIRouter:
@@ -93,6 +93,7 @@ def router(catalogue: Catalogue) -> APIRouter:
         lines = [
             "User-agent: *",
             "Disallow: /sparql?*query=",
+            "Disallow: /editor?",
             "Disallow: /why?",
             "Disallow: /queries/*?",
             "Allow: /",

@@ -66,6 +66,13 @@ def text(language: str, key: str) -> str:
     return str(_all()[language][key])
 
 
+def texts(language: str, part: str) -> Mapping[str, str]:
+    """All texts of one part of the pages in a language."""
+    found = _all()[part][language]
+    assert isinstance(found, dict)
+    return found
+
+
 def kind_name(language: str, kind: str) -> str:
     """What a kind of thing (`kg.search.KIND_NAMES`) is called, in the plural."""
     kinds = _all()["kinds"][language]

@@ -41,9 +41,11 @@ def _templates() -> Environment:
 
 
 @lru_cache(maxsize=64)
-def static(name: str) -> str:
-    """The address of a static file: `/static/style.<digest>.css`."""
+def static(name: str) -> str | None:
+    """The address of a static file: `/static/style.<digest>.css`; None for a bundle that was not built."""
     file = Path(name)
+    if not (STATIC / name).is_file():
+        return None
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{file.with_suffix('')}.{digest}{file.suffix}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -17,6 +18,8 @@ from kg.web.formats import choose
 from kg.web.pages import page
 
 _OFFERED = (("application/problem+json", "application/json"), ("text/html",), ("text/plain",))
+
+LINK_CHARACTERS = 10_000  # a longer query does not fit in a link
 
 _TITLES = {
     "parameter": "A parameter does not fit",
@@ -99,7 +102,7 @@ def answer_to(error: StromaError, accept: str | None, version: str, query: str |
         headers["Retry-After"] = str(error.retry_after)
     form = 0 if found is None else found[0]
     if form == 1:
-        return Response(_page(details, version), error.status, headers, "text/html")
+        return Response(_page(details, version, query), error.status, headers, "text/html")
     if form == 2:
         return Response(_text(details), error.status, headers, "text/plain")
     body = json.dumps(details, ensure_ascii=False).encode()
@@ -133,9 +136,12 @@ def _text(details: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _page(details: dict[str, Any], version: str) -> bytes:
+def _page(details: dict[str, Any], version: str, query: str | None) -> bytes:
     content = f"<h1>{html.escape(details['title'])}</h1><p class=lead>{html.escape(details['detail'])}</p>"
     if "source" in details:
         source, pointer = html.escape(details["source"]), details["pointer"]
         content += f'<pre>{source}\n<span class="mark">{pointer}</span></pre>'
-    return page(details["title"], content + '<p><a href="/sparql">Ask another query</a></p>', version)
+    again, said = "/editor", "Ask another query"
+    if query and len(query) <= LINK_CHARACTERS:
+        again, said = f"/editor?{html.escape(urlencode({'query': query}))}", "Change the query"
+    return page(details["title"], f'{content}<p><a href="{again}">{said}</a></p>', version)

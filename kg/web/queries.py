@@ -202,7 +202,8 @@ async def _picture(request: Request, question: Question, bound: str, limits: Lim
     language = language_of(request)
     more = text(language, "left-out").replace("{n}", str(chart.left_out)) if chart.left_out else ""
     caption = f"{text(language, 'chart')}. {more}"
-    return f'<figure class="picture">{chart.svg}<figcaption>{html.escape(caption)}</figcaption></figure>'
+    told = f"<figcaption>{html.escape(caption)}</figcaption>"
+    return f'<figure class="picture" tabindex="0">{chart.svg}{told}</figure>'
 
 
 def _heading(question: Question, given: dict[str, str], language: str) -> str:

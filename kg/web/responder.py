@@ -29,6 +29,7 @@ from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.web.asked import Asked, asked_of
 from kg.web.documents import matches
+from kg.web.editor import above
 from kg.web.encoding import IDENTITY, SMALL, Encoder, choose_coding, encoded
 from kg.web.formats import negotiate
 from kg.web.incomplete import last_words
@@ -62,12 +63,13 @@ class Responder:
         *,
         dataset: Dataset | None = None,
         format: str | None = None,
-        heading: str = "<h1>Result</h1>",
+        heading: str | None = None,
     ) -> Response:
         """Answer a query in the format named, or else the one that the Accept header asks for.
 
         The body of the request must have been read. `heading` is HTML, above the table that a browser
-        gets. Errors become responses, never exceptions. Every response tells the query's id.
+        gets; without one the way back to the editor stands there. Errors become responses, never
+        exceptions. Every response tells the query's id.
         """
         accept = joined(request, "accept")
         seen_of(request.scope).query = text
@@ -89,14 +91,16 @@ class Responder:
         dataset: Dataset | None,
         name: str | None,
         accept: str | None,
-        heading: str,
+        heading: str | None,
     ) -> Response:
         asked = asked_of(request)
         engine, cache, snapshot = asked.engine, asked.served.cache, asked.engine.snapshot
         inspection = guard.inspect(text, self._limits)
         format, content_type = negotiate(accept, name, inspection.kind)
         coding = choose_coding(joined(request, "accept-encoding"))
-        before, after = _frame(request, format, heading, snapshot.version)
+        if heading is None and format.key == "html":
+            heading = above(request, text, inspection.kind)
+        before, after = _frame(request, format, heading or "", snapshot.version)
         vary = b"Accept, Accept-Encoding" + (b", Accept-Language, Cookie" if before else b"")
         headers: Headers = [
             (b"content-type", content_type.encode()),

@@ -1,12 +1,11 @@
 """The service description: what `GET /sparql` without a query gives.
 
-Hides the SPARQL 1.1 Service Description vocabulary. Programs get RDF in the format they ask for, browsers a
-form. It is made of what the engine and the settings say, so it asks no worker and is always fast.
+Hides the SPARQL 1.1 Service Description vocabulary. Programs get RDF in the format they ask for, browsers the
+editor. It is made of what the engine and the settings say, so it asks no worker and is always fast.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
@@ -21,25 +20,14 @@ from kg.settings import Settings
 from kg.terms import BASE, DCTERMS, RDF, RDFS, VOID, XSD, Namespace, expand, mint, prefixes
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
+from kg.web.editor import editor_page
 from kg.web.formats import negotiate
-from kg.web.pages import page
+from kg.web.language import VARY
 
 _SD = Namespace("http://www.w3.org/ns/sparql-service-description#")
 _SCHEMA = Namespace("https://schema.org/")
 _SIMPLE = NamedNode("http://www.w3.org/ns/entailment/Simple")
 _INFERRED = BASE + "graph/inferred/"
-
-_EXAMPLE = """PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
-
-SELECT ?type ?label (COUNT(DISTINCT ?thing) AS ?things)
-WHERE {
-  ?thing a ?type .
-  OPTIONAL { ?type rdfs:label ?label FILTER (lang(?label) = "en") }
-}
-GROUP BY ?type ?label
-ORDER BY DESC(?things) ?type
-LIMIT 25
-"""
 
 
 class Limit(NamedTuple):
@@ -79,16 +67,14 @@ def describe(
     *,
     endpoint: str,
 ) -> Response:
-    """The service description of `endpoint` in the format asked for, or the form for browsers.
+    """The service description of `endpoint` in the format asked for, or the editor for browsers.
 
     Raises NotAcceptable listing the representations.
     """
     engine = engine_of(request)
     chosen, content_type = negotiate(accept, format, Kind.GRAPH)
     if chosen.key == "html":
-        return document(
-            request, page("SPARQL", _form(settings), engine.snapshot.version, request), content_type
-        )
+        return document(request, editor_page(request, settings), content_type, {"Vary": VARY})
     body = serialize(
         chain(
             _description(NamedNode(endpoint), engine, settings),
@@ -190,18 +176,3 @@ def _number(value: float) -> Literal:
     if isinstance(value, int) or value.is_integer():
         return Literal(str(int(value)), datatype=XSD.integer)
     return Literal(f"{value:f}".rstrip("0"), datatype=XSD.decimal)
-
-
-def _form(settings: Settings) -> str:
-    options = "".join(
-        f'<option value="{each.key}"{" selected" if each.key == "html" else ""}>{each.label}</option>'
-        for each in (FORMATS[-1], *FORMATS[:-1])
-    )
-    return f"""<h1>Ask the graph</h1>
-<form action="/sparql" method="get">
-<label for="query" class="soft">A SPARQL query. The default graph is the union of all graphs.</label>
-<textarea id="query" name="query" rows="16" spellcheck="false">{html.escape(_EXAMPLE)}</textarea>
-<div class="row"><label>Answer as <select name="format">{options}</select></label>
-<button type="submit">Run</button></div></form>
-<p class="soft">At most {settings.query_seconds:g} seconds a query. Programs get the service description here:
-ask for <code>text/turtle</code>.</p>"""

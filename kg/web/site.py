@@ -13,9 +13,11 @@ from starlette.responses import Response
 
 from kg.errors import ParameterError
 from kg.web.documents import address, document
+from kg.web.encoding import IDENTITY, choose_coding, encoded
 from kg.web.language import COOKIE, LANGUAGES
 from kg.web.pages import STATIC, static
 from kg.web.problems import NotFound
+from kg.web.responder import joined
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -30,14 +32,21 @@ def router() -> APIRouter:
     """`/static/<name>.<digest>.<suffix>`, `/language?to=…&back=…` and `/opensearch.xml`."""
     routes = APIRouter(include_in_schema=False)
     files = {static(path.name): path for path in STATIC.iterdir() if path.suffix in _TYPES}
+    packed: dict[tuple[Path, str], bytes] = {}
 
     @routes.get("/static/{name}")
     async def file(name: str, request: Request) -> Response:
         found: Path | None = files.get(f"/static/{name}")
         if found is None:
             raise NotFound(f"There is no file /static/{name[:80]}; load the page again")
-        headers = {"Cache-Control": f"public, max-age={_YEAR}, immutable"}
-        return Response(found.read_bytes(), 200, headers, _TYPES[found.suffix])
+        headers = {"Cache-Control": f"public, max-age={_YEAR}, immutable", "Vary": "Accept-Encoding"}
+        coding = choose_coding(joined(request, "accept-encoding"))
+        if coding == IDENTITY:
+            return Response(found.read_bytes(), 200, headers, _TYPES[found.suffix])
+        if (found, coding) not in packed:
+            packed[found, coding] = await encoded(found.read_bytes(), coding)
+        headers["Content-Encoding"] = coding
+        return Response(packed[found, coding], 200, headers, _TYPES[found.suffix])
 
     @routes.get("/language")
     async def switch(request: Request, to: str = "", back: str = "/") -> Response:
