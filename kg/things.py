@@ -7,30 +7,19 @@ it, what leads to it, and the names of all that is mentioned. Asked of an engine
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
-from pyoxigraph import BlankNode, Literal, NamedNode
+from pyoxigraph import NamedNode
 
 from kg.engine import Engine, Limits
-from kg.engine.formats import BY_KEY
-from kg.terms import BASE, compress
+from kg.names import Names, named, names
+from kg.rows import Node, Row, rows, text_of, whole_of
+from kg.terms import BASE
 
-Node = NamedNode | Literal | BlankNode
-Names = Mapping[str, Mapping[str, str]]  # IRI -> language -> name
-
-_STATEMENTS = 5_000  # of one thing
-_INCOMING = 400
-_NAMED_AT_ONCE = 500
-_PREFIXES = """
-PREFIX dcterms: <http://purl.org/dc/terms/>
-PREFIX owl: <http://www.w3.org/2002/07/owl#>
-PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
-PREFIX skos: <http://www.w3.org/2004/02/skos/core#>
-PREFIX stroma: <https://w3id.org/stroma/ontology/>
-"""
+_WHOLE = 1_500  # statements that are read at once; of a thing with more, the first of each predicate
+FIRST = 60
+_ONLY_SAID = 1_000
 _CLAIM = """
     ?c stroma:asserts ?proposition .
     OPTIONAL { ?c dcterms:identifier ?id }
@@ -43,7 +32,8 @@ _CLAIM = """
 """
 # What the machinery of claims says of a thing is shown with the statement it belongs to, not beside it.
 _MACHINERY = (
-    "stroma:propositionSubject, stroma:propositionPredicate, stroma:propositionObject, owl:annotatedSource"
+    "stroma:propositionSubject, stroma:propositionPredicate, stroma:propositionObject, owl:annotatedSource, "
+    "owl:annotatedProperty, owl:annotatedTarget, void:class, void:property, void:vocabulary"
 )
 
 
@@ -52,7 +42,7 @@ class Support:
     """A claim that states something: its identifier, how it puts it, and the characters where it stands."""
 
     claim: str  # IRI
-    id: str
+    id: str  # as the ledger of claims has it, or ""
     modality: str  # IRI, or ""
     document: str = ""
     line: int | None = None
@@ -91,12 +81,17 @@ class Incoming:
 
 @dataclass(frozen=True)
 class Description:
-    """What the graph says of a thing; nothing at all of one that is not `known`."""
+    """What the graph says of a thing; nothing at all of one that is not `known`.
+
+    Of a thing with very many statements, or that very much leads to, `statements` and `incoming` hold the
+    first `FIRST` of each predicate. `counts` and `incoming_counts` are over all of them, by predicate.
+    """
 
     iri: str
     statements: Sequence[Statement]
     incoming: Sequence[Incoming]
-    incoming_counts: Mapping[str, int]  # by predicate, over all of them
+    counts: Mapping[str, int]
+    incoming_counts: Mapping[str, int]
     names: Names
 
     @property
@@ -118,10 +113,42 @@ class Description:
         ]
 
 
-def named(names: Names, iri: str, language: str = "en") -> str:
-    """A name in a language, else in English, else any, else the CURIE."""
-    own = names.get(iri, {})
-    return own.get(language) or own.get("en") or next(iter(own.values()), compress(iri))
+@dataclass(frozen=True)
+class Listing:
+    """A page of all values of one predicate, or of all things that lead here by it.
+
+    Either `statements` or `incoming` is filled; `total` counts all, of which these begin at `offset`.
+    """
+
+    iri: str
+    predicate: str
+    statements: Sequence[Statement]
+    incoming: Sequence[Incoming]
+    total: int
+    offset: int
+    names: Names
+
+    def name(self, iri: str, language: str = "en") -> str:
+        """A thing's name in a language, else in English, else its CURIE."""
+        return named(self.names, iri, language)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether the graph says anything of an IRI, and whether it says that it is obsolete."""
+
+    known: bool
+    obsolete: bool
+
+
+async def standing(engine: Engine, iri: str, limits: Limits) -> Standing:
+    """How an IRI stands in the engine's snapshot: one small query."""
+    thing = str(NamedNode(iri))
+    query = f"""SELECT
+      (EXISTS {{ {{ {thing} ?p ?o }} UNION {{ ?s ?q {thing} }} }} AS ?known)
+      (EXISTS {{ {thing} owl:deprecated true }} AS ?obsolete) WHERE {{}}"""
+    (row,) = await rows(engine, query, limits)
+    return Standing(text_of(row, "known") == "true", text_of(row, "obsolete") == "true")
 
 
 async def describe(engine: Engine, iri: str, limits: Limits) -> Description:
@@ -129,112 +156,134 @@ async def describe(engine: Engine, iri: str, limits: Limits) -> Description:
 
     Raises what a query raises. An IRI the graph does not know gives a Description that is not `known`.
     """
-    subject = str(NamedNode(iri))
-    held, only_said, incoming, counts = await asyncio.gather(
+    thing = str(NamedNode(iri))
+    own, others, only_said = await asyncio.gather(
         rows(
             engine,
-            f"""SELECT ?g ?p ?o ?c ?id ?modality ?document ?line ?start ?end WHERE {{
-              VALUES ?s {{ {subject} }}
-              GRAPH ?g {{ ?s ?p ?o }}
-              OPTIONAL {{
-                ?proposition stroma:propositionSubject ?s ; stroma:propositionPredicate ?p ;
-                             stroma:propositionObject ?o ; stroma:polarity stroma:PolarityPositive .
-                {_CLAIM}
-              }}
-            }} ORDER BY ?p ?o ?g ?document ?line ?id LIMIT {_STATEMENTS}""",
-            limits,
-        ),
-        rows(
-            engine,
-            f"""SELECT ?p ?o ?polarity ?c ?id ?modality ?document ?line ?start ?end WHERE {{
-              VALUES ?s {{ {subject} }}
-              ?proposition stroma:propositionSubject ?s ; stroma:propositionPredicate ?p ;
-                           stroma:propositionObject ?o ; stroma:polarity ?polarity .
-              FILTER(?polarity != stroma:PolarityPositive || NOT EXISTS {{ ?s ?p ?o }})
-              {_CLAIM}
-            }} ORDER BY ?p ?o ?polarity ?document ?line ?id LIMIT {_STATEMENTS}""",
-            limits,
-        ),
-        rows(
-            engine,
-            f"""SELECT ?g ?p ?s WHERE {{
-              VALUES ?o {{ {subject} }}
-              GRAPH ?g {{ ?s ?p ?o }}
-              FILTER(?p NOT IN ({_MACHINERY}) && isIRI(?s))
-            }} ORDER BY ?p ?s ?g LIMIT {_INCOMING}""",
+            f"""SELECT ?p (COUNT(DISTINCT ?o) AS ?n) WHERE {{ {thing} ?p ?o FILTER(!isBlank(?o)) }}
+                GROUP BY ?p ORDER BY DESC(?n) ?p""",
             limits,
         ),
         rows(
             engine,
             f"""SELECT ?p (COUNT(DISTINCT ?s) AS ?n) WHERE {{
-              VALUES ?o {{ {subject} }}
-              ?s ?p ?o .
-              FILTER(?p NOT IN ({_MACHINERY}) && isIRI(?s))
+              ?s ?p {thing} . FILTER(?p NOT IN ({_MACHINERY}) && isIRI(?s))
             }} GROUP BY ?p ORDER BY DESC(?n) ?p""",
             limits,
         ),
-    )
-    statements = [*_statements(held), *_statements(only_said)]
-    coming = _incoming(incoming)
-    mentioned = {iri, *(edge.subject for edge in coming), *(row["p"].value for row in counts)}
-    for statement in statements:
-        mentioned |= {statement.predicate, *statement.graphs, *(each.modality for each in statement.support)}
-        if isinstance(statement.object, NamedNode):
-            mentioned.add(statement.object.value)
-    return Description(
-        iri,
-        statements,
-        coming,
-        {row["p"].value: int(row["n"].value) for row in counts},
-        await names(engine, mentioned, limits),
-    )
-
-
-async def names(engine: Engine, iris: Iterable[str], limits: Limits) -> dict[str, dict[str, str]]:
-    """The names of things by language: preferred labels, else labels, else titles."""
-    found: dict[str, dict[str, str]] = {}
-    wanted = sorted(iri for iri in set(iris) if iri)
-    for at in range(0, len(wanted), _NAMED_AT_ONCE):
-        values = " ".join(str(NamedNode(iri)) for iri in wanted[at : at + _NAMED_AT_ONCE])
-        for row in await rows(
+        rows(
             engine,
-            f"""SELECT ?s ?l ?rank WHERE {{
-              VALUES ?s {{ {values} }}
-              VALUES (?p ?rank) {{ (skos:prefLabel 0) (rdfs:label 1) (dcterms:title 2) (stroma:claimText 3) }}
-              ?s ?p ?l .
-            }} ORDER BY ?s ?rank ?l""",
+            f"""SELECT ?p ?o ?polarity ?c ?id ?modality ?document ?line ?start ?end WHERE {{
+              VALUES ?s {{ {thing} }}
+              ?proposition stroma:propositionSubject ?s ; stroma:propositionPredicate ?p ;
+                           stroma:propositionObject ?o ; stroma:polarity ?polarity .
+              FILTER(?polarity != stroma:PolarityPositive || NOT EXISTS {{ ?s ?p ?o }})
+              {_CLAIM}
+            }} ORDER BY ?p ?o ?polarity ?document ?line ?id LIMIT {_ONLY_SAID}""",
             limits,
-        ):
-            label = cast(Literal, row["l"])
-            found.setdefault(row["s"].value, {}).setdefault(language_of(label), label.value)
+        ),
+    )
+    counts = {row["p"].value: int(row["n"].value) for row in own}
+    incoming_counts = {row["p"].value: int(row["n"].value) for row in others}
+    held, coming = await asyncio.gather(
+        _held(engine, thing, _all_or_first(thing, counts), limits),
+        _coming(engine, thing, _all_or_first(thing, incoming_counts, coming=True), limits),
+    )
+    statements = [*held, *_statements(only_said)]
+    mentioned = {iri, *counts, *incoming_counts, *_mentioned(statements, coming)}
+    return Description(
+        iri, statements, coming, counts, incoming_counts, await names(engine, mentioned, limits)
+    )
+
+
+async def values_of(
+    engine: Engine, iri: str, predicate: str, limits: Limits, *, offset: int, limit: int
+) -> Listing:
+    """A page of the values of one predicate, with who says each."""
+    thing, of = str(NamedNode(iri)), str(NamedNode(predicate))
+    pick = f"SELECT DISTINCT ?p ?o WHERE {{ VALUES ?p {{ {of} }} {thing} ?p ?o FILTER(!isBlank(?o)) }}"
+    query = f"SELECT (COUNT(DISTINCT ?o) AS ?n) WHERE {{ {thing} {of} ?o FILTER(!isBlank(?o)) }}"
+    statements, counted = await asyncio.gather(
+        _held(engine, thing, f"{{ {pick} ORDER BY ?o LIMIT {limit} OFFSET {offset} }}", limits),
+        rows(engine, query, limits),
+    )
+    known = await names(engine, {iri, predicate, *_mentioned(statements, ())}, limits)
+    return Listing(iri, predicate, statements, (), int(counted[0]["n"].value), offset, known)
+
+
+async def referring_to(
+    engine: Engine, iri: str, predicate: str, limits: Limits, *, offset: int, limit: int
+) -> Listing:
+    """A page of the things that lead to one by a predicate."""
+    thing, of = str(NamedNode(iri)), str(NamedNode(predicate))
+    pick = f"SELECT DISTINCT ?p ?s WHERE {{ VALUES ?p {{ {of} }} ?s ?p {thing} FILTER(isIRI(?s)) }}"
+    query = f"SELECT (COUNT(DISTINCT ?s) AS ?n) WHERE {{ ?s {of} {thing} FILTER(isIRI(?s)) }}"
+    coming, counted = await asyncio.gather(
+        _coming(engine, thing, f"{{ {pick} ORDER BY ?s LIMIT {limit} OFFSET {offset} }}", limits),
+        rows(engine, query, limits),
+    )
+    known = await names(engine, {iri, predicate, *_mentioned((), coming)}, limits)
+    return Listing(iri, predicate, (), coming, int(counted[0]["n"].value), offset, known)
+
+
+def _all_or_first(thing: str, counts: Mapping[str, int], *, coming: bool = False) -> str:
+    """A pattern that gives the edges to read: all of them, or the first of each predicate; "" for none."""
+    if not counts:
+        return ""
+    edge, other = (f"?s ?p {thing}", "?s") if coming else (f"{thing} ?p ?o", "?o")
+    if sum(counts.values()) <= _WHOLE:
+        narrowed = f"VALUES ?p {{ {' '.join(str(NamedNode(each)) for each in counts)} }} " if coming else ""
+        return narrowed + edge
+    only = " FILTER(isIRI(?s))" if coming else ""
+    return " UNION ".join(
+        f"{{ SELECT DISTINCT ?p {other} WHERE {{ VALUES ?p {{ {NamedNode(each)} }} {edge} .{only} }} "
+        f"ORDER BY {other} LIMIT {FIRST} }}"
+        for each in counts
+    )
+
+
+async def _held(engine: Engine, thing: str, edges: str, limits: Limits) -> list[Statement]:
+    if not edges:
+        return []
+    found = await rows(
+        engine,
+        f"""SELECT ?g ?p ?o ?c ?id ?modality ?document ?line ?start ?end WHERE {{
+          {{ {edges} }}
+          GRAPH ?g {{ {thing} ?p ?o }}
+          OPTIONAL {{
+            ?proposition stroma:propositionSubject {thing} ; stroma:propositionPredicate ?p ;
+                         stroma:propositionObject ?o ; stroma:polarity stroma:PolarityPositive .
+            {_CLAIM}
+          }}
+        }} ORDER BY ?p ?o ?g ?document ?line ?id""",
+        limits,
+    )
+    return _statements(found)
+
+
+async def _coming(engine: Engine, thing: str, edges: str, limits: Limits) -> list[Incoming]:
+    if not edges:
+        return []
+    found = await rows(
+        engine,
+        f"""SELECT DISTINCT ?g ?p ?s WHERE {{
+          {{ {edges} }} GRAPH ?g {{ ?s ?p {thing} }} FILTER(isIRI(?s))
+        }} ORDER BY ?p ?s ?g""",
+        limits,
+    )
+    return _incoming(found)
+
+
+def _mentioned(statements: Iterable[Statement], coming: Iterable[Incoming]) -> set[str]:
+    found = {edge.subject for edge in coming}
+    for statement in statements:
+        found |= {statement.predicate, *statement.graphs, *(each.modality for each in statement.support)}
+        if isinstance(statement.object, NamedNode):
+            found.add(statement.object.value)
     return found
 
 
-def language_of(label: Literal) -> str:
-    """The language of a label as people write it ("zh-Hans"): the store lower-cases it; none is English."""
-    tag = label.language or "en"
-    return {"zh-hans": "zh-Hans", "zh-hant": "zh-Hant"}.get(tag, tag)
-
-
-async def rows(engine: Engine, query: str, limits: Limits) -> list[dict[str, Node]]:
-    """The solutions of a query, as terms by variable; unbound variables are absent."""
-    answer = await engine.query(_PREFIXES + query, accept=BY_KEY["json"], limits=limits)
-    found = json.loads(await answer.read())
-    return [{name: _node(cell) for name, cell in binding.items()} for binding in found["results"]["bindings"]]
-
-
-def _node(cell: Mapping[str, Any]) -> Node:
-    if cell["type"] == "uri":
-        return NamedNode(cell["value"])
-    if cell["type"] == "bnode":
-        return BlankNode(cell["value"])
-    if "xml:lang" in cell:
-        return Literal(cell["value"], language=cell["xml:lang"])
-    datatype = cell.get("datatype")
-    return Literal(cell["value"], datatype=NamedNode(datatype) if datatype else None)
-
-
-def _statements(found: Sequence[Mapping[str, Node]]) -> list[Statement]:
+def _statements(found: Sequence[Row]) -> list[Statement]:
     graphs: dict[tuple[str, Node, bool], dict[str, None]] = {}
     support: dict[tuple[str, Node, bool], dict[Support, None]] = {}
     held = not any("polarity" in row for row in found)
@@ -255,25 +304,19 @@ def _statements(found: Sequence[Mapping[str, Node]]) -> list[Statement]:
     ]
 
 
-def _support(row: Mapping[str, Node]) -> Support:
-    def text(name: str) -> str:
-        return row[name].value if name in row else ""
-
-    def number(name: str) -> int | None:
-        return int(row[name].value) if name in row else None
-
+def _support(row: Row) -> Support:
     return Support(
         row["c"].value,
-        text("id") or compress(row["c"].value),
-        text("modality"),
-        text("document"),
-        number("line"),
-        number("start"),
-        number("end"),
+        text_of(row, "id"),
+        text_of(row, "modality"),
+        text_of(row, "document"),
+        whole_of(row, "line"),
+        whole_of(row, "start"),
+        whole_of(row, "end"),
     )
 
 
-def _incoming(found: Sequence[Mapping[str, Node]]) -> list[Incoming]:
+def _incoming(found: Sequence[Row]) -> list[Incoming]:
     graphs: dict[tuple[str, str], dict[str, None]] = {}
     for row in found:
         graphs.setdefault((row["s"].value, row["p"].value), {})[row["g"].value] = None

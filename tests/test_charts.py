@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kg.canned import CHARTS
-from kg.web.charts import Chart, draw
+from kg.web.charts import Chart, Neighbour, around, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 COLUMNS = ("a", "b", "c", "d", "e")
@@ -93,3 +93,30 @@ def test_whatever_the_cells_hold_the_chart_is_well_formed_and_runs_nothing(
     assert not any(name.startswith("on") or name == "style" for each in root.iter() for name in each.attrib)
     numbers = [value for each in root.iter() for value in each.attrib.values()]
     assert not any(value in ("nan", "inf", "-inf") for value in numbers)
+
+
+def test_around_a_thing_every_neighbour_is_a_link_and_inferred_edges_are_dashed() -> None:
+    chart = around(
+        "interferon gamma",
+        [Neighbour("requires", "immune balance", "/thing?iri=x&y=1")],
+        [Neighbour("enhances", "MSC activation", "/b"), Neighbour("affects", "MSC effect", "/c", True)],
+    )
+    assert chart is not None
+    root = ElementTree.fromstring(chart.svg)
+    assert [link.get("href") for link in root.iter(f"{SVG}a")] == ["/thing?iri=x&y=1", "/b", "/c"]
+    assert ["dashed" in path.get("class", "") for path in root.iter(f"{SVG}path")] == [False, False, True]
+    assert root.get("role") == "group", "the links of an img are hidden from a screen reader"
+    told = root.findtext(f"{SVG}desc")
+    assert told == (
+        "immune balance: requires interferon gamma; enhances: MSC activation; affects: MSC effect"
+    )
+    assert around("alone", [], []) is None
+
+
+@given(centre=st.text(max_size=80), name=st.text(max_size=80))
+def test_around_a_thing_of_any_name_the_picture_is_well_formed(centre: str, name: str) -> None:
+    centre, name = (re.sub("[^\x20-\ud7ff]", "", text) for text in (centre, name))
+    chart = around(centre, [Neighbour(name, name, f"/{name}")], [])
+    assert chart is not None
+    root = ElementTree.fromstring(chart.svg)
+    assert [link.get("href") for link in root.iter(f"{SVG}a")] == [f"/{name}"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from xml.etree import ElementTree
 
 import httpx
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyoxigraph import RdfFormat, parse
 
-from kg.snapshot import Snapshot
-from kg.terms import BASE, ROOT
+from kg.snapshot import Snapshot, write_snapshot
+from kg.terms import BASE, DCTERMS, RDFS, ROOT, STROMA
 from kg.web.language import LANGUAGES, accepted
 from kg.web.links import home_of, path_of_thing
+from tests.peers import whole_site
 
 HTML = {"Accept": "text/html"}
 WEB = ROOT / "kg" / "web"
@@ -72,8 +74,9 @@ def test_every_word_of_the_pages_is_there_in_each_language_and_used() -> None:
     texts = tomllib.loads((WEB / "texts.toml").read_text(encoding="utf-8"))
     keys = {language: set(texts[language]) for language in LANGUAGES}
     assert keys["en"] == keys["zh-Hans"] == keys["zh-Hant"]
-    kinds = {language: set(texts["kinds"][language]) for language in LANGUAGES}
-    assert kinds["en"] == kinds["zh-Hans"] == kinds["zh-Hant"]
+    for part in ("kinds", "sources", "vocabulary"):
+        keys_of = {language: set(texts[part][language]) for language in LANGUAGES}
+        assert keys_of["en"] == keys_of["zh-Hans"] == keys_of["zh-Hant"], part
     code = "\n".join(
         path.read_text(encoding="utf-8") for path in [*WEB.glob("templates/*.html"), *WEB.glob("*.py")]
     )
@@ -134,6 +137,70 @@ def test_a_page_is_in_the_reader_s_language(site: httpx.Client) -> None:
     page = site.get("/ontology/UCMSCProduct.html", headers={"Accept-Language": "zh-TW"}).text
     assert '<html lang="zh-Hant">' in page
     assert "間質幹細胞" in page
+
+
+def test_a_page_carries_what_it_says_as_data_and_says_where_the_documents_are(site: httpx.Client) -> None:
+    response = site.get("/trial/NCT01547091.html")
+    block = re.search(r'<script type="application/ld\+json">(.*?)</script>', response.text, re.DOTALL)
+    assert block is not None
+    said = {
+        (quad.predicate.value, quad.object.value)  # type: ignore[union-attr]
+        for quad in parse(block[1].encode(), format=RdfFormat.JSON_LD)
+        if quad.subject.value == f"{BASE}trial/NCT01547091"  # type: ignore[union-attr]
+    }
+    triples = parse(site.get("/trial/NCT01547091.ttl").content, format=RdfFormat.TURTLE)
+    assert said == {(quad.predicate.value, quad.object.value) for quad in triples}  # type: ignore[union-attr]
+    links = response.headers["link"]
+    assert f'<{BASE}trial/NCT01547091>; rel="cite-as"' in links
+    for type, path in re.findall(r'<link rel="alternate" type="([^"]+)" href="([^"]+)">', response.text):
+        assert f'<{path}>; rel="alternate"; type="{type}"' in links
+        assert site.get(path).headers["content-type"].startswith(type)
+
+
+def test_no_text_of_the_graph_ends_the_block_of_data_or_becomes_markup(tmp_path: Path) -> None:
+    hostile = '</script><script>alert(1)</script><img src=x onerror=\\"alert(1)\\">'
+    lines = [
+        f'<{BASE}trial/x> <{predicate}> "{hostile}" <{BASE}graph/clinicaltrials> .'
+        for predicate in (RDFS.label.value, DCTERMS.title.value, STROMA.officialTitle.value)
+    ]
+    lines.append(f"<{BASE}trial/x> <{STROMA.hasArm.value}> <javascript:alert(1)> <{BASE}graph/g> .")
+    lines.append(f"<javascript:alert(1)> <{STROMA.hasArm.value}> <{BASE}trial/x> <{BASE}graph/g> .")
+    quads = parse("\n".join(lines), format=RdfFormat.N_QUADS)
+    with whole_site(write_snapshot(quads, tmp_path, version="2026-11-22")) as address:
+        for path in ("/trial/x.html", "/trial/x.html?values=stroma:officialTitle", "/search?q=alert"):
+            page = httpx.get(address + path, headers=HTML).text
+            assert "<script>alert" not in page
+            assert "<img src=x" not in page
+            assert 'href="javascript:' not in page
+            assert page.count("</script>") == page.count("<script")
+
+
+def test_a_page_leads_to_the_questions_that_take_its_thing(site: httpx.Client) -> None:
+    page = site.get("/thing", params={"iri": "MONDO:0008383", "format": "html"}).text
+    asked = re.search(r'href="(/queries/trials-of-a-condition\?[^"]+)"', page)
+    assert asked is not None
+    assert site.get(asked[1]).status_code == 200
+    assert "/queries/trials-of-a-condition" not in site.get("/trial/NCT01547091.html").text
+
+
+def test_all_values_of_a_relation_and_all_that_lead_here_have_pages(site: httpx.Client) -> None:
+    path = "/thing?iri=owl:Class&format=html&referring=rdf:type"
+    first, second = (site.get(f"{path}&page={page}").text for page in (1, 2))
+    assert re.search(r"1–100 of \d+", first)
+    assert re.search(r"101–200 of \d+", second)
+    assert 'rel="next"' in first
+    assert 'rel="prev"' in second
+    values = site.get("/trial/NCT01547091.html?values=stroma:hasArm", headers={"Accept-Language": "zh-TW"})
+    assert "UC-MSCs Treatment" in values.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["values=nope:x", "values=stroma:hasArm&referring=rdf:type", "referring=rdf:type&page=0",
+     "referring=rdf:type&page=99999", "referring=rdf:type&page=x"],
+)  # fmt: skip
+def test_a_list_that_cannot_be_is_refused_with_what_can(site: httpx.Client, query: str) -> None:
+    assert site.get(f"/thing?iri=owl:Class&format=html&{query}").status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ _LINE = 26
 _MOST_MARKS = 60  # more labels than this are no picture
 _COLOURS = 8
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_MOST_AROUND = 9  # neighbours on a side
+_ROW = 44
+_BOX = 92  # half the width of the box in the middle
 _TOLD = 24  # marks whose numbers the description tells
 
 
@@ -83,16 +87,15 @@ def _ticks(low: float, high: float, about: int = 5) -> list[float]:
 def _said(value: float) -> str:
     if value and (abs(value) >= 1e5 or abs(value) < 1e-3):
         power = math.floor(math.log10(abs(value)))
-        return (
-            f"{value / 10**power:.3g}×10{str(power).translate(str.maketrans('0123456789-', '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'))}"
-        )
+        return f"{value / 10**power:.3g}×10{str(power).translate(_RAISED)}"
     return f"{value:.6g}"
 
 
-def _frame(height: float, title: str, description: str, body: Iterable[str], width: float = _WIDTH) -> str:
+def _frame(height: float, title: str, description: str, body: Iterable[str], role: str = "img") -> str:
+    """The whole picture; its role is "group" where there are links in it, which an "img" would hide."""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" class="chart"><title>{html.escape(title)}</title>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:.0f}" width="{_WIDTH}" '
+        f'height="{height:.0f}" role="{role}" class="chart"><title>{html.escape(title)}</title>'
         f"<desc>{html.escape(description)}</desc>{''.join(body)}</svg>"
     )
 
@@ -334,3 +337,69 @@ def _network(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, st
 
 def _order_edges(edges: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(edges))
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An edge of a picture around a thing: by which relation, to or from what, and where that leads."""
+
+    relation: str
+    name: str
+    path: str
+    inferred: bool = False
+
+
+def around(centre: str, coming: Sequence[Neighbour], going: Sequence[Neighbour]) -> Chart | None:
+    """A thing with what leads to it on its left and what it leads to on its right; None for no edges.
+
+    An edge is coloured and labelled by its relation, dashed where it is inferred.
+    """
+    coming, going = coming[:_MOST_AROUND], going[:_MOST_AROUND]
+    if not coming and not going:
+        return None
+    height = max(len(coming), len(going), 2) * _ROW
+    relations = _order(each.relation for each in (*going, *coming))
+    left, right = _WIDTH / 2 - _BOX, _WIDTH / 2 + _BOX
+    body: list[str] = []
+    for side, edges in (("left", coming), ("right", going)):
+        start, end = (left, left - 66) if side == "left" else (right, right + 66)
+        anchor = "end" if side == "left" else "start"
+        at = end - 8 if side == "left" else end + 8
+        for place, each in enumerate(edges):
+            y = (place + 0.5) * height / len(edges)
+            colour = f"c{relations.index(each.relation) % _COLOURS}"
+            bend = (start + end) / 2
+            dashed = " dashed" if each.inferred else ""
+            body.append(
+                f'<path d="M{start:.1f} {height / 2:.1f}C{bend:.1f} {height / 2:.1f} {bend:.1f} {y:.1f} '
+                f'{end:.1f} {y:.1f}" class="chart-line thin {colour}{dashed}"/>'
+                f'<circle cx="{end:.1f}" cy="{y:.1f}" r="3.5" class="{colour}"/>'
+            )
+            body.append(_text(at, y - 5, _cut(each.relation, 30), kind="soft", anchor=anchor))
+            name = _text(at, y + 11, _cut(each.name, 28), anchor=anchor, title=each.name)
+            body.append(f'<a href="{html.escape(each.path)}">{name}</a>')
+    lines = _wrapped(centre, 22, 4)
+    tall = 18 * len(lines) + 16
+    top = height / 2 - tall / 2
+    body.append(
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{2 * _BOX}" height="{tall}" rx="10" class="chart-box"/>'
+    )
+    for number, line in enumerate(lines):
+        body.append(_text(_WIDTH / 2, top + 21 + 18 * number, line, kind="strong", anchor="middle"))
+    told = _tell(
+        [(each.name, f"{each.relation} {centre}") for each in coming]
+        + [(each.relation, each.name) for each in going]
+    )
+    return Chart(_frame(height, centre, told, body, role="group"), 0)
+
+
+def _wrapped(text: str, wide: int, most: int) -> list[str]:
+    """A text in lines of up to `wide` Latin letters, the last one cut; Chinese breaks anywhere."""
+    lines: list[str] = [""]
+    for word in re.findall(r"[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+|\s+", text):
+        if _wide(lines[-1] + word.rstrip()) > wide and lines[-1].strip():
+            lines.append("")
+        lines[-1] += word if lines[-1] or word.strip() else ""
+    if len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [_cut(line.strip(), wide) for line in lines]

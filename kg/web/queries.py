@@ -20,8 +20,8 @@ from kg.canned import LANGUAGES, Catalogue, Parameter, Question
 from kg.engine import Limits, guard
 from kg.engine.formats import SUFFIXES, Kind
 from kg.errors import ParameterError
+from kg.rows import rows
 from kg.settings import Settings
-from kg.things import rows
 from kg.web.asked import engine_of
 from kg.web.charts import draw
 from kg.web.documents import document

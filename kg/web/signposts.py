@@ -6,7 +6,7 @@ name; a data file leads back. The same links, for all resources at once, are a l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from kg.describe import LICENCE
@@ -68,6 +68,12 @@ def item(dump: Dump, file: DumpFile) -> str:
 def description() -> str:
     """The Link header of the description of the snapshot."""
     return ", ".join([*map(str, _description()), f'<{LICENCE}>; rel="license"'])
+
+
+def thing(iri: str, forms: Iterable[tuple[str, str]]) -> str:
+    """The Link header of a page about a thing: its persistent name, and its documents by media type."""
+    links = [Link(iri, "cite-as"), *(Link(path, "alternate", type) for path, type in forms)]
+    return ", ".join(map(str, (*links, Link(LICENCE, "license"), Link("/sparql", "describedby"))))
 
 
 def linkset(dump: Dump, base: str) -> dict[str, object]:

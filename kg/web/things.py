@@ -7,59 +7,33 @@ thing, not a page), 404 with what may have been meant, 410 with what replaces an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NamedTuple
 
 from fastapi import APIRouter
-from pyoxigraph import Literal, NamedNode
+from pyoxigraph import NamedNode
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kg.canned import Catalogue
 from kg.engine import Limits
-from kg.engine.formats import FORMATS, Kind
+from kg.engine.formats import Kind
 from kg.errors import ParameterError, StromaError, UsageError
 from kg.search import Hit
 from kg.settings import Settings
-from kg.terms import BASE, OBO, OWL, RDF, compress, expand
-from kg.things import Description, Node, Statement, describe
-from kg.things import language_of as language_of_literal
+from kg.terms import BASE, OBO, compress, expand
+from kg.things import Description, describe, standing
 from kg.web.asked import engine_of, index_of
-from kg.web.documents import document
 from kg.web.formats import negotiate
-from kg.web.language import LANGUAGES, VARY, language_of
-from kg.web.links import PAGES, home_of, path_of_reason, path_of_thing
+from kg.web.language import VARY
+from kg.web.links import PAGES
 from kg.web.openapi import IRI, described, format_parameter, media_types, parameter
-from kg.web.pages import render
 from kg.web.problems import NotFound
 from kg.web.responder import Responder
+from kg.web.thing_page import GRAPH_FORMATS, listing_page, thing_page
 
-_GRAPH_FORMATS = tuple(format for format in FORMATS if Kind.GRAPH in format.kinds and format.key != "html")
-_SUFFIXES = {format.suffix: format.key for format in _GRAPH_FORMATS} | {"html": "html"}
+_SUFFIXES = {format.suffix: format.key for format in GRAPH_FORMATS} | {"html": "html"}
 _QUERY = "CONSTRUCT {{ {thing} ?p ?o }} WHERE {{ {thing} ?p ?o }}"
-_SHOWN = 12  # values of one predicate before the rest is folded away
-
-
-# What a page shows in places of their own, so not among the statements.
-def _iris(*curies: str) -> frozenset[str]:
-    return frozenset(expand(curie).value for curie in curies)
-
-
-_NAMES = _iris("rdfs:label", "skos:prefLabel", "skos:altLabel", "skos:hiddenLabel", "dcterms:title")
-_SYNONYMS = _iris(
-    "oboInOwl:hasExactSynonym", "oboInOwl:hasNarrowSynonym", "oboInOwl:hasBroadSynonym",
-    "oboInOwl:hasRelatedSynonym", "stroma:abbreviation",
-)  # fmt: skip
-_TEXTS = _iris(
-    "IAO:0000115", "stroma:briefSummary", "dcterms:description", "stroma:claimText", "stroma:explanation"
-)
-_MATCHES = _iris(
-    "skos:exactMatch", "skos:closeMatch", "skos:broadMatch", "skos:narrowMatch", "skos:relatedMatch"
-)
 _REPLACED_BY = OBO("IAO_0100001")
-_APART = _NAMES | _SYNONYMS | _TEXTS | _MATCHES | {RDF.type.value}
 
 
 class Obsolete(StromaError):
@@ -76,34 +50,6 @@ class Unknown(UsageError):
     slug = "unknown-thing"
 
 
-@dataclass(frozen=True)
-class Value:
-    """One value as a page shows it: its text, where it leads, who says it, why it holds."""
-
-    text: str
-    language: str
-    path: str | None
-    home: str | None  # the same thing at its own ontology
-    statement: Statement
-    reason: str | None  # path of the page that says why, for what is inferred
-
-
-class Group(NamedTuple):
-    """The values of one predicate."""
-
-    predicate: str
-    label: str
-    values: Sequence[Value]
-
-
-class Came(NamedTuple):
-    """Things that lead here by one predicate: some of them, and how many there are."""
-
-    label: str
-    things: Sequence[tuple[str, str]]  # label, path
-    total: int
-
-
 def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
     """A page for each IRI of ours at its own path, and `/thing?iri=…` for every other."""
     routes = APIRouter(tags=["things"])
@@ -111,15 +57,21 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
     limits = Limits.of(settings)
 
     async def answer(request: Request, iri: str, form: str) -> Response:
-        description = await describe(engine_of(request), iri, limits)
-        if not description.known:
-            raise await _unknown(request, iri)
-        if OWL.deprecated.value in {each.predicate for each in description.statements}:
-            raise _obsolete(description)
+        await check(request, iri)
         if form != "html":
             thing = str(NamedNode(iri))
             return await responder.respond(request, _QUERY.format(thing=thing), format=form)
-        return await _page(request, description, catalogue)
+        listing = await listing_page(request, iri, limits)
+        if listing is not None:
+            return listing
+        return await thing_page(request, await describe(engine_of(request), iri, limits), catalogue)
+
+    async def check(request: Request, iri: str) -> None:
+        stands = await standing(engine_of(request), iri, limits)
+        if not stands.known:
+            raise await _unknown(request, iri)
+        if stands.obsolete:
+            raise _obsolete(await describe(engine_of(request), iri, limits))
 
     @routes.get(
         "/thing",
@@ -171,15 +123,12 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         if suffix in _SUFFIXES and stem:
             return await answer(request, _iri(stem), _SUFFIXES[suffix])
         iri = _iri(path)
-        known = await describe(engine_of(request), iri, limits)
-        if not known.known:
-            raise await _unknown(request, iri)
-        if OWL.deprecated.value in {each.predicate for each in known.statements}:
-            raise _obsolete(known)
+        await check(request, iri)
         form = _wanted(request)
         ending = next(suffix for suffix, key in _SUFFIXES.items() if key == form)
+        asked = f"?{request.url.query}" if request.url.query else ""
         return Response(
-            None, 303, {"Location": f"/{path}.{ending}", "Vary": VARY, "Cache-Control": "no-cache"}
+            None, 303, {"Location": f"/{path}.{ending}{asked}", "Vary": VARY, "Cache-Control": "no-cache"}
         )
 
     return routes
@@ -215,110 +164,3 @@ def _obsolete(description: Description) -> Obsolete:
     others = [node.value for node in description.values(_REPLACED_BY.value)]
     said = f"; it is replaced by {', '.join(map(compress, others))}" if others else "; nothing replaces it"
     return Obsolete(f"{compress(description.iri)} ({description.name(description.iri)}) is obsolete{said}")
-
-
-# ------------------------------------------------------------------------------------------ the page
-
-
-async def _page(request: Request, description: Description, catalogue: Catalogue) -> Response:
-    language = language_of(request)
-    label = description.name(description.iri, language)
-    own_names = description.names.get(description.iri, {})
-    hit = (await index_of(request)).find([description.iri]).get(description.iri)
-
-    def groups(fits: Callable[[Statement], bool]) -> list[Group]:
-        return _grouped(description, filter(fits, description.statements), language)
-
-    body = render(
-        request,
-        "thing.html",
-        engine_of(request).snapshot.version,
-        title=label,
-        label=label,
-        iri=description.iri,
-        home=home_of(description.iri),
-        kind=hit.kind if hit else None,
-        others={
-            tag: own_names[tag] for tag in LANGUAGES if own_names.get(tag, label) != label and tag != language
-        },
-        texts=[node for node in description.values(*sorted(_TEXTS)) if isinstance(node, Literal)],
-        synonyms=_synonyms(description, label),
-        types=groups(lambda each: each.held and each.predicate == RDF.type.value),
-        groups=groups(lambda each: each.held and each.predicate not in _APART),
-        matches=groups(lambda each: each.held and each.predicate in _MATCHES),
-        reserved=groups(lambda each: not each.held),
-        incoming=_came(description, language),
-        downloads=_downloads(path_of_thing(description.iri)),
-        shown=_SHOWN,
-        name=lambda iri: description.name(iri, language),
-        path_of=path_of_thing,
-        language_of=language_of_literal,
-    )
-    return document(request, body, "text/html; charset=utf-8", {"Vary": VARY})
-
-
-def _downloads(path: str) -> list[tuple[str, str]]:
-    elsewhere = path.startswith("/thing?")
-    return [
-        (format.label, f"{path}&format={format.key}" if elsewhere else f"{path}.{format.suffix}")
-        for format in _GRAPH_FORMATS
-    ]
-
-
-def _synonyms(description: Description, label: str) -> list[tuple[str, str]]:
-    found = dict.fromkeys(
-        (node.value, language_of_literal(node))
-        for node in description.values(*sorted(_SYNONYMS))
-        if isinstance(node, Literal) and node.value != label
-    )
-    return list(found)
-
-
-def _grouped(description: Description, statements: Iterable[Statement], language: str) -> list[Group]:
-    groups: dict[str, list[Value]] = {}
-    for statement in statements:
-        value = _value(description, statement, language)
-        if value is not None:
-            groups.setdefault(statement.predicate, []).append(value)
-    return [
-        Group(predicate, description.name(predicate, language), values)
-        for predicate, values in sorted(
-            groups.items(), key=lambda item: (_all_inferred(item[1]), description.name(item[0], "en").lower())
-        )
-    ]
-
-
-def _all_inferred(values: Sequence[Value]) -> bool:
-    return all(value.statement.inferred for value in values)
-
-
-def _value(description: Description, statement: Statement, language: str) -> Value | None:
-    node: Node = statement.object
-    if isinstance(node, NamedNode):
-        reason = None
-        if statement.inferred:
-            reason = path_of_reason(description.iri, statement.predicate, node.value)
-        ours = node.value.startswith(BASE)
-        return Value(
-            description.name(node.value, language),
-            language if language in description.names.get(node.value, {}) else "en",
-            path_of_thing(node.value),
-            None if ours else home_of(node.value),
-            statement,
-            reason,
-        )
-    if isinstance(node, Literal):
-        return Value(node.value, language_of_literal(node), None, None, statement, None)
-    return None  # a restriction of the ontology: its page in the reference writes it out
-
-
-def _came(description: Description, language: str) -> list[Came]:
-    by: dict[str, list[tuple[str, str]]] = {}
-    for edge in description.incoming:
-        by.setdefault(edge.predicate, []).append(
-            (description.name(edge.subject, language), path_of_thing(edge.subject))
-        )
-    return [
-        Came(description.name(predicate, language), by.get(predicate, []), total)
-        for predicate, total in description.incoming_counts.items()
-    ]
