@@ -465,7 +465,7 @@ def _serve(
 ) -> None:
     from kg.canned import Catalogue
     from kg.web import app as web
-    from kg.web import discovery, logs, queries, things
+    from kg.web import claims, discovery, logs, queries, things
     from kg.web import why as explanations
 
     catalogue = Catalogue.read(settings.root / "queries")
@@ -483,6 +483,7 @@ def _serve(
         lambda _, settings: queries.router(catalogue, settings),
         lambda _, settings: explanations.router(settings),
         lambda _, settings: discovery.router(catalogue),
+        lambda _, settings: claims.router(settings),
         lambda _, settings: things.router(catalogue, settings),
     ]
     with logs.written_to(settings.log):

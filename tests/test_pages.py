@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import re
 import socket
 import subprocess
@@ -203,6 +205,92 @@ def test_a_list_that_cannot_be_is_refused_with_what_can(site: httpx.Client, quer
     assert site.get(f"/thing?iri=owl:Class&format=html&{query}").status_code == 400
 
 
+# ------------------------------------------------------------------------------- claims and findings
+
+
+def test_a_claim_s_page_points_at_characters_and_holds_none_of_the_document_s_words(
+    site: httpx.Client, shared: Path
+) -> None:
+    page = site.get("/claim/C047.html").text
+    place = re.search(r"line (\d+), characters (\d+)–(\d+)", page)
+    assert place is not None
+    line, start, end = map(int, place.groups())
+    (document,) = (shared / "seeds").glob("002_*.txt")
+    text = document.read_text(encoding="utf-8")
+    assert hashlib.sha256(text[start:end].encode()).hexdigest() in page
+    assert text[:start].count("\n") == line - 1
+    assert text[start:end] not in page
+
+
+def test_a_claim_that_stays_text_says_why(site: httpx.Client) -> None:
+    (claim, *_) = site.get(
+        "/sparql",
+        params={
+            "query": "PREFIX stroma: <https://w3id.org/stroma/ontology/> "
+            "SELECT ?c ?why { ?c stroma:notFormalisedBecause ?why } LIMIT 1",
+            "format": "json",
+        },
+    ).json()["results"]["bindings"]
+    page = site.get(claim["c"]["value"].removeprefix(BASE.rstrip("/")) + ".html").text
+    assert html.escape(claim["why"]["value"], quote=True).replace("&#x27;", "&#39;") in page
+    assert "It stays text" in page
+
+
+def test_a_contradiction_s_page_has_both_sides_the_sum_and_what_was_decided(site: httpx.Client) -> None:
+    page = site.get("/finding/different-values/2f8413c8cef00ff2a919.html").text
+    assert "|13 - 10| = 3; percentage: |46 - 36| = 10." in page
+    cited = re.findall(r'href="/claim/(B\d+)"', page)
+    assert cited[:4] == ["B195", "B196", "B331", "B332"]
+    assert "explained finding" in page
+    assert "curator, rheumatology evidence" in page
+
+
+def test_findings_are_filtered_and_the_filters_tell_how_many_there_are(site: httpx.Client) -> None:
+    every = site.get("/findings", params={"format": "json"}).json()
+    found = site.get("/findings", params={"format": "json", "status": "stroma:FindingOpen"}).json()
+    assert found["total"] == len(found["findings"]) < every["total"]
+    assert {each["status"]["curie"] for each in found["findings"]} == {"stroma:FindingOpen"}
+    page = site.get("/findings", params={"status": "stroma:FindingOpen"})
+    for each in found["findings"]:
+        assert f'href="{each["page"]}"' in page.text
+    for path, number in re.findall(r'href="(/findings\?[^"]+)">[^<]*? (\d+)</a>', page.text):
+        told = site.get(path.replace("&amp;", "&") + "&format=json").json()
+        assert told["total"] == int(number), path
+
+
+def test_findings_about_a_thing_are_those_that_its_claims_and_trials_are_in(site: httpx.Client) -> None:
+    about = site.get("/findings", params={"about": "trial:NCT01873625", "format": "json"}).json()
+    summaries = [each["summary"] for each in about["findings"]]
+    assert "NCT01873625: enrollment count 60 in the registry, 30 as reported" in summaries
+    assert all("trial:NCT01873625" in {one["curie"] for one in each["about"]} for each in about["findings"])
+    none = site.get("/findings", params={"about": "CL:0000134"})
+    assert none.status_code == 200
+    assert "silence proves nothing" in none.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("kind=stroma:NoSuchKind", 404),
+        ("page=99", 404),
+        ("status=x", 400),
+        ("about=%3C", 400),
+        ("page=0", 400),
+        ("format=xml", 400),
+        ("kinds=x", 400),
+        ("page=1&page=2", 400),
+    ],
+)
+def test_a_filter_that_no_finding_can_have_is_refused(site: httpx.Client, query: str, status: int) -> None:
+    response = site.get(f"/findings?{query}")
+    assert response.status_code == status
+    if "NoSuchKind" in query:
+        assert "stroma:DiscrepancyDifferentValues" in response.text
+
+
+# ------------------------------------------------------------------------------------- what is not there
+
+
 @pytest.mark.parametrize(
     ("path", "named"),
     [
@@ -295,7 +383,10 @@ def test_any_search_gets_a_page(site: httpx.Client, text: str) -> None:
 
 
 def test_nothing_of_a_page_comes_from_elsewhere_or_runs_inline(site: httpx.Client) -> None:
-    for path in ("/", "/search?q=cell", "/thing?iri=CL:0000134&format=html", "/about", "/queries", "/sparql"):
+    for path in (
+        "/", "/search?q=cell", "/thing?iri=CL:0000134&format=html", "/about", "/queries", "/sparql",
+        "/findings", "/claim/C047.html", "/trial/NCT01547091.html",
+    ):  # fmt: skip
         response = site.get(path)
         policy = response.headers["content-security-policy"]
         assert "unsafe" not in policy

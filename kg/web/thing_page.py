@@ -130,6 +130,7 @@ async def thing_page(
         engine_of(request).snapshot.version,
         title=label,
         label=label,
+        label_language=language if language in own_names or not own_names else "en",
         iri=description.iri,
         home=home_of(description.iri),
         kind=hit.kind if hit else None,
@@ -156,6 +157,7 @@ async def thing_page(
         path_of=path_of_thing,
         source_of=lambda graph: _source(graph, name, language),
         language_of=language_of_literal,
+        is_iri=lambda node: isinstance(node, NamedNode),
         **(more or {}),
     )
     links = {

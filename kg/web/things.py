@@ -20,9 +20,10 @@ from kg.engine.formats import Kind
 from kg.errors import ParameterError, StromaError, UsageError
 from kg.search import Hit
 from kg.settings import Settings
-from kg.terms import BASE, OBO, compress, expand
+from kg.terms import BASE, OBO, RDF, STROMA, compress, expand
 from kg.things import Description, describe, standing
 from kg.web.asked import engine_of, index_of
+from kg.web.claims import claim_page, finding_page
 from kg.web.formats import negotiate
 from kg.web.language import VARY
 from kg.web.links import PAGES
@@ -34,6 +35,8 @@ from kg.web.thing_page import GRAPH_FORMATS, listing_page, thing_page
 _SUFFIXES = {format.suffix: format.key for format in GRAPH_FORMATS} | {"html": "html"}
 _QUERY = "CONSTRUCT {{ {thing} ?p ?o }} WHERE {{ {thing} ?p ?o }}"
 _REPLACED_BY = OBO("IAO_0100001")
+# Kinds of thing whose pages show more than their description.
+_SPECIAL = {STROMA.Claim.value: claim_page, STROMA.Discrepancy.value: finding_page}
 
 
 class Obsolete(StromaError):
@@ -64,7 +67,13 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         listing = await listing_page(request, iri, limits)
         if listing is not None:
             return listing
-        return await thing_page(request, await describe(engine_of(request), iri, limits), catalogue)
+        description = await describe(engine_of(request), iri, limits)
+        kinds = {node.value for node in description.values(RDF.type.value)}
+        for kind, page in _SPECIAL.items():
+            if kind in kinds:
+                description, template, more = await page(engine_of(request), description, limits)
+                return await thing_page(request, description, catalogue, template=template, more=more)
+        return await thing_page(request, description, catalogue)
 
     async def check(request: Request, iri: str) -> None:
         stands = await standing(engine_of(request), iri, limits)
