@@ -659,6 +659,49 @@ def hand_over(
 
 
 @_verb(
+    "Put the graph on another SPARQL server.",
+    "kg publish --to http://127.0.0.1:7878/query --store http://127.0.0.1:7878/store",
+    "kg publish --to http://127.0.0.1:8890/sparql --isql 127.0.0.1:1111 --folder /var/lib/virtuoso/load",
+)
+def publish(
+    to: Annotated[str, typer.Option(metavar="URL", help="The server's query endpoint.")],
+    store: Annotated[str, typer.Option(metavar="URL", help="Its Graph Store (SPARQL 1.1).")] = "",
+    isql: Annotated[str, typer.Option(metavar="HOST:PORT", help="For Virtuoso: its SQL port.")] = "",
+    folder: Annotated[
+        Path | None, typer.Option(help="For Virtuoso: a folder it may read (DirsAllowed).")
+    ] = None,
+    snapshot: Annotated[str, typer.Option(help="A version, name, hash or folder, or current.")] = "current",
+) -> None:
+    """Put a snapshot on another server, graph by graph; then serve from it with KG_ENGINE=URL.
+
+    A graph that stands there already is not sent again, so a publication that was cut goes on. Graphs that
+    are not ours are left alone. KG_REMOTE_USER and KG_REMOTE_PASSWORD say who we are there.
+    """
+    from kg.engine.publishing import GraphStore, VirtuosoLoader, publish_to
+
+    user, password = os.environ.get("KG_REMOTE_USER", ""), os.environ.get("KG_REMOTE_PASSWORD", "")
+    chosen = _snapshot(snapshot, _settings())
+    if bool(store) == bool(isql):
+        raise UsageError("give --store URL (any server with a Graph Store), or --isql HOST:PORT (Virtuoso)")
+    with _progress() as bar:
+        bar.step("publish")
+
+        def told(graph: str, quads: int) -> None:
+            bar.advance(quads)
+
+        if isql:
+            if folder is None:
+                raise UsageError("--isql needs --folder DIR, a folder that Virtuoso may read (DirsAllowed)")
+            sent = publish_to(
+                chosen, to, VirtuosoLoader(isql, folder, user or "dba", password or "dba"), told=told
+            )
+        else:
+            with GraphStore(store, user, password) as target:
+                sent = publish_to(chosen, to, target, told=told)
+    print(f"{chosen.name}: {sent} of {len(chosen.graphs)} graphs sent; {to} holds it")
+
+
+@_verb(
     "Say what changed between two snapshots.",
     "kg diff 2026-11-22 current",
     "kg diff 2026-11-22 current --format patch > changes.rdfp",

@@ -12,7 +12,7 @@
     ├── UsageError                 what was asked for does not exist (unknown query, source, format)
     │   ├── ParameterError         a parameter of a query is unknown, or its value does not fit
     │   └── VersionGone            the snapshot asked for is not kept any more; `kept` are those that are
-    ├── EndpointError              an endpoint that was looked at does not answer, or scores less than asked
+    ├── EndpointError              another server does not answer as it should, or scores less than asked
     └── QueryError                 a SPARQL query did not give an answer
         ├── QuerySyntaxError       it does not parse; carries line and column (1-based)
         ├── QueryRefused           it parses but is not allowed here; the reason says why
@@ -138,7 +138,7 @@ class VersionGone(UsageError):
 
 
 class EndpointError(StromaError):
-    """An endpoint that was looked at does not answer, or scores less than asked."""
+    """Another server does not answer as it should, or scores less than asked."""
 
     exit_code = 7
     slug = "endpoint"

@@ -10,6 +10,11 @@ from kg.errors import UsageError
 from kg.terms import ROOT
 
 
+def is_remote(engine: str) -> bool:
+    """Whether an engine is another server, by its address."""
+    return engine.startswith(("http://", "https://"))
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting, with its unit. `Settings.from_environ` reads KG_<NAME>, HOST and PORT."""
@@ -19,7 +24,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     admin_port: int | None = None  # on 127.0.0.1, for operators: lists and stops running queries; None: off
-    engine: str = "auto"  # where the graph is held: "memory", "disk", or "auto" by its size
+    engine: str = "auto"  # holds the graph: "memory", "disk", "auto" (by size), or a SPARQL server's address
     workers: int = 2  # queries evaluated at once
     queue: int = 64  # queries that may wait; one more gets 503
     query_seconds: float = 60.0  # wall clock, enforced from outside the evaluator
@@ -79,8 +84,12 @@ class Settings:
         ):
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value}; it must lie between {least} and {most}")
+        if self.engine not in ("auto", "memory", "disk") and not is_remote(self.engine):
+            raise UsageError(
+                f"engine is {self.engine!r}; it must be one of auto, memory, disk, or the address of a "
+                "SPARQL server (http:// or https://)"
+            )
         for name, word, words in (
-            ("engine", self.engine, ("auto", "memory", "disk")),
             ("log_clients", self.log_clients, ("coarse", "whole", "off")),
             ("log_queries", self.log_queries, ("hash", "text")),
         ):

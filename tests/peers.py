@@ -1,4 +1,4 @@
-"""Servers that tests and benchmarks start: ours, in a process of its own, and Virtuoso.
+"""Servers that tests and benchmarks start: ours, in a process of its own, Oxigraph, and Virtuoso.
 
 Hides ports, configuration files, and the wait until a server answers. Every server here is a context manager
 that gives its address, listens on the loopback only, and is gone afterwards.
@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,42 @@ def whole_site(snapshot: Snapshot, **settings: object) -> Iterator[str]:
             server.terminate()
         server.communicate(timeout=20)
         assert server.returncode == 0
+
+
+@dataclass(frozen=True)
+class Oxigraph:
+    """A running Oxigraph server: its query endpoint and its Graph Store."""
+
+    query: str
+    store: str
+
+
+@contextmanager
+def oxigraph(*options: str) -> Iterator[Oxigraph]:
+    """An Oxigraph server with an empty store in memory, whose default graph is the union of all."""
+    port = free_port()
+    program = Path(sys.executable).with_name("oxigraph")
+    bind = f"127.0.0.1:{port}"
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(
+            [program, "serve", "--bind", bind, "--union-default-graph", *options], stdout=log, stderr=log
+        ) as server,
+    ):
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    httpx.get(f"http://{bind}/query", params={"query": "ASK {}"}).raise_for_status()
+                    break
+                except httpx.HTTPError:
+                    if time.monotonic() > deadline or server.poll() is not None:
+                        log.seek(0)
+                        raise RuntimeError(f"no answer from Oxigraph: {log.read(2000)!r}") from None
+                    time.sleep(0.05)
+            yield Oxigraph(f"http://{bind}/query", f"http://{bind}/store")
+        finally:
+            server.kill()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,12 @@ HOMES = {
     "rustdl": {"kg/referees.py"},
     "shacl": {"kg/validation.py"},
     "typer": {"kg/cli.py", "kg/__main__.py"},
-    "httpx": {"loaders/fetch.py", "kg/engine/remote.py", "kg/selfcheck.py"},
+    "httpx": {
+        "loaders/fetch.py",
+        "kg/engine/publishing.py",
+        "kg/engine/remote.py",
+        "kg/selfcheck.py",
+    },
     "rdflib": {"kg/ontology.py", "kg/rules.py", "kg/why.py", *RELEASE},  # why: what a rule asks for
     "pyhornedowl": {"loaders/obo/formats.py", "kg/release/__init__.py", "kg/referees.py"},
     "prometheus_client": {"kg/web/metrics.py"},

@@ -57,7 +57,8 @@ class Limits:
 class Status:
     """How an engine is doing: whether it answers, how busy it is, and which locks hold its workers.
 
-    `holds` is where it has the graph, "memory" or "disk"; `why` a sentence on why there.
+    `holds` is where it has the graph, "memory", "disk" or "remote"; `why` a sentence on why there; `differs`
+    says how its answers may differ from those of the engines here.
     """
 
     ready: bool
@@ -67,6 +68,7 @@ class Status:
     locks: Mapping[str, str]  # "network" -> "seccomp", or "none" with the reason
     holds: str = "memory"
     why: str = ""
+    differs: tuple[str, ...] = ()
 
 
 @dataclass

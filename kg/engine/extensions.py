@@ -1,9 +1,13 @@
-"""What the evaluator understands beyond SPARQL 1.1 Query: data for the service description.
+"""What the evaluator understands beyond SPARQL 1.1 Query: data for the service description, and for errors.
 
 Hides nothing. Tried against pyoxigraph 0.5.13 by `tests/test_service.py`, which asks for each of them.
 """
 
 from __future__ import annotations
+
+from difflib import get_close_matches
+
+from kg.errors import QueryUnsupported
 
 # Proposals of the SPARQL Community Group, by the address of their text.
 _SEP = "https://github.com/w3c/sparql-dev/blob/main/SEP/"
@@ -82,3 +86,15 @@ FUNCTIONS = tuple(
         "union",
     )
 )
+
+
+def unsupported(iri: str, problem: str) -> QueryUnsupported:
+    """The error for a call of a function that is not here, or with other arguments than it takes."""
+    if "requires" in problem:
+        return QueryUnsupported(f"The function <{iri}> {problem}")
+    near = get_close_matches(iri, FUNCTIONS, n=3, cutoff=0.8)
+    hint = f" Did you mean {' or '.join(f'<{name}>' for name in near)}?" if near else ""
+    return QueryUnsupported(
+        f"There is no function <{iri}> here.{hint} The service description at /sparql lists those there are "
+        "besides the ones of SPARQL 1.1"
+    )

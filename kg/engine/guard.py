@@ -138,6 +138,28 @@ def inspect(text: str, limits: Limits) -> Inspection:
     return _judged_again(text, *caps) if size <= 4096 else _judged(text, *caps)
 
 
+def standing_alone(text: str) -> str:
+    """A query with our base and without its own FROM clauses, on the same lines.
+
+    For a server that is told the dataset beside the query, and may not let that override the query's.
+    """
+    pieces: list[str] = []
+    depth, based, dropping = 0, False, 0
+    for kind, piece, _ in tokens(text):
+        word = piece.upper() if kind == "word" else ""
+        if kind == "mark":
+            depth += (piece in "({[") - (piece in ")}]")
+        based = based or word == "BASE"
+        if depth == 0 and word == "FROM":
+            dropping = 1
+        elif dropping and kind not in ("space", "comment"):
+            dropping = 1 if word == "NAMED" else 0
+            continue
+        if not dropping or kind in ("space", "comment"):
+            pieces.append(piece)
+    return "".join(pieces) if based else f"BASE <{BASE}> {''.join(pieces)}"
+
+
 def check_graphs(dataset: Dataset, graphs: Mapping[str, int]) -> None:
     """Refuse a dataset that names a graph we do not have; raises UsageError with the nearest names.
 

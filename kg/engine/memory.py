@@ -20,14 +20,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from difflib import get_close_matches
 from typing import Any, cast
 
 from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, query_hash, worker
 from kg.engine.body import Body, Spool
 from kg.engine.crashes import Crashes
 from kg.engine.disk import BYTES_PER_QUAD
-from kg.engine.extensions import FUNCTIONS
+from kg.engine.extensions import unsupported
 from kg.engine.formats import Format
 from kg.errors import (
     QueryError,
@@ -35,7 +34,6 @@ from kg.errors import (
     QueryOutOfMemory,
     QuerySyntaxError,
     QueryTimeout,
-    QueryUnsupported,
     ServerBusy,
     SnapshotError,
     StromaError,
@@ -190,21 +188,10 @@ def _error_of(said: dict[str, Any]) -> QueryError:
     if said["kind"] == "syntax":
         return QuerySyntaxError(said["problem"], said["line"], said["column"])
     if said["kind"] == "function":
-        return _unsupported(said["iri"], said["problem"])
+        return unsupported(said["iri"], said["problem"])
     if said["kind"] == "memory":
         return QueryOutOfMemory(f"The query needed more memory than one query may use. {_DOWNLOAD}")
     return QueryFailed(f"The evaluator stopped: {said['problem']}")
-
-
-def _unsupported(iri: str, problem: str) -> QueryUnsupported:
-    if "requires" in problem:
-        return QueryUnsupported(f"The function <{iri}> {problem}")
-    near = get_close_matches(iri, FUNCTIONS, n=3, cutoff=0.8)
-    hint = f" Did you mean {' or '.join(f'<{name}>' for name in near)}?" if near else ""
-    return QueryUnsupported(
-        f"There is no function <{iri}> here.{hint} The service description at /sparql lists those there are "
-        "besides the ones of SPARQL 1.1"
-    )
 
 
 class MemoryEngine:

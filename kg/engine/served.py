@@ -22,9 +22,10 @@ from kg.engine.cache import AnswerCache
 from kg.engine.crashes import Crashes
 from kg.engine.disk import choose
 from kg.engine.memory import DiskEngine, MemoryEngine
+from kg.engine.remote import RemoteEngine
 from kg.engine.running import Register
 from kg.errors import ParameterError, ServerBusy, SnapshotError, StromaError, VersionGone
-from kg.settings import Settings
+from kg.settings import Settings, is_remote
 from kg.snapshot import Snapshot, published
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Held:
     """An engine and how many requests use it: `with held as engine:` keeps it running meanwhile."""
 
     engine: Engine
-    workers: int
+    old: bool  # made for an older version
     unused: Callable[[Held], None] = field(repr=False)
     users: int = 0
     uses: int = 0  # since it was made
@@ -76,7 +77,7 @@ class Served:
         self.running = Register()
         self._crashes = Crashes(settings.var / "crashes.jsonl")
         self._held: dict[str, Held] = {}  # by the snapshot's name; the current one is among them
-        self._current = self._hold(snapshot, settings.workers)
+        self._current = self._hold(snapshot)
         self._failed = ""  # the snapshot that did not load; it is not tried again unasked
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +135,7 @@ class Served:
         if held is None:
             await self._make_room()
             # What came in while we made room may have loaded it.
-            held = self._held.get(wanted.name) or self._hold(wanted, _OLD_WORKERS)
+            held = self._held.get(wanted.name) or self._hold(wanted, old=True)
         try:
             with held:
                 await self._start(held)
@@ -201,8 +202,8 @@ class Served:
                 log.info("loading a snapshot", extra={"snapshot": name})
                 await self._stop_unused()
                 held = self._held.get(name)
-                if held is None or held.workers < self._settings.workers:
-                    held = self._hold(snapshot, self._settings.workers)
+                if held is None or held.old:
+                    held = self._hold(snapshot)
                 await self._start(held)
             except (StromaError, OSError) as problem:
                 if again or name != self._failed or not name:
@@ -225,27 +226,42 @@ class Served:
 
     # ------------------------------------------------------------------------------- starting, ending
 
-    def _hold(self, snapshot: Snapshot, workers: int) -> Held:
-        choice = choose(snapshot, self._settings.engine)
-        log.info(
-            "engine chosen", extra={"snapshot": snapshot.name, "engine": choice.engine, "why": choice.why}
-        )
-        engine = {"memory": MemoryEngine, "disk": DiskEngine}[choice.engine](
+    def _hold(self, snapshot: Snapshot, *, old: bool = False) -> Held:
+        """Make the engine of a snapshot; `old` is for an older version, which fewer ask."""
+        before = self._held.get(snapshot.name)
+        held = self._held[snapshot.name] = Held(self._engine(snapshot, old), old, self._unused)
+        if before is not None and not before.users:
+            self._unused(before)
+        return held
+
+    def _engine(self, snapshot: Snapshot, old: bool) -> Engine:
+        settings = self._settings
+        remote = is_remote(settings.engine)
+        if remote and not old:
+            return RemoteEngine(
+                snapshot,
+                settings.engine,
+                workers=settings.workers,
+                queue=settings.queue,
+                keep_bytes=settings.cache_answer_bytes,
+                spool=self.spool,
+                figures=self.figures,
+                why=f"KG_ENGINE={settings.engine} says so",
+            )
+        # Another server holds one snapshot only; older versions are held here.
+        choice = choose(snapshot, "auto" if remote else settings.engine)
+        log.info("engine", extra={"snapshot": snapshot.name, "engine": choice.engine, "why": choice.why})
+        return {"memory": MemoryEngine, "disk": DiskEngine}[choice.engine](
             snapshot,
-            workers=workers,
-            queue=self._settings.queue,
-            worker_queries=self._settings.worker_queries,
-            keep_bytes=self._settings.cache_answer_bytes,
+            workers=_OLD_WORKERS if old else settings.workers,
+            queue=settings.queue,
+            worker_queries=settings.worker_queries,
+            keep_bytes=settings.cache_answer_bytes,
             spool=self.spool,
             crashes=self._crashes,
             figures=self.figures,
             why=choice.why,
         )
-        before = self._held.get(snapshot.name)
-        held = self._held[snapshot.name] = Held(engine, workers, self._unused)
-        if before is not None and not before.users:
-            self._unused(before)
-        return held
 
     async def _start(self, held: Held) -> None:
         """Start an engine once, for all who wait for it; one that cannot start is forgotten."""

@@ -17,6 +17,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from pyoxigraph import (
@@ -113,7 +114,7 @@ def _answer(store: Store, channel: socket.socket, request: dict[str, Any]) -> by
             named_graphs=None if dataset is None else [NamedNode(iri) for iri in dataset["named"]],
         )
     except SyntaxError as problem:
-        return _error("syntax", **_explained(str(problem)))
+        return _error("syntax", **explained(str(problem)))
     except (OSError, ValueError, RuntimeError) as problem:
         function = _FUNCTION.match(str(problem))
         if function is not None:
@@ -192,13 +193,19 @@ def _write_table(result: QuerySolutions | QueryBoolean | QueryTriples, output: _
     else:
         names = ["subject", "predicate", "object"]
         rows = ((triple.subject, triple.predicate, triple.object) for triple in result)
+    for piece in table(names, rows):
+        output.write(piece)
+
+
+def table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
+    """The pieces of an HTML table: a head, then each row of terms (None: unbound), then their number."""
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    output.write(f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>\n'.encode())
+    yield f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>\n'.encode()
     count = 0
     for row in rows:
-        output.write(f"<tr>{''.join(f'<td>{_cell(term)}</td>' for term in row)}</tr>\n".encode())
+        yield f"<tr>{''.join(f'<td>{_cell(term)}</td>' for term in row)}</tr>\n".encode()
         count += 1
-    output.write(f"</tbody></table></div><p>{count:,} row{'' if count == 1 else 's'}</p>".encode())
+    yield f"</tbody></table></div><p>{count:,} row{'' if count == 1 else 's'}</p>".encode()
 
 
 def _cell(term: object) -> str:
@@ -215,7 +222,7 @@ def _cell(term: object) -> str:
     return html.escape(str(term))
 
 
-def _explained(message: str) -> dict[str, Any]:
+def explained(message: str) -> dict[str, Any]:
     """pyoxigraph's message as place and problem: its lists of character classes help nobody.
 
     "error at 1:26: expected one of ",", "}", ['0' ..= '9' | …]" -> line 1, column 26, `expected "," or "}"`

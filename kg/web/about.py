@@ -31,6 +31,7 @@ from kg.web.pages import page, render
 from kg.web.responder import joined
 from kg.web.service import limits
 
+_HELD = {"memory": "in memory", "disk": "on disk", "remote": "by another server"}
 _OFFERED = (("text/html", "application/xhtml+xml"), ("application/json",))
 
 
@@ -123,7 +124,11 @@ def _facts(engine: Engine, settings: Settings) -> dict[str, object]:
             {"setting": each.setting, "bounds": each.bounds, "most": each.most, "unit": each.unit}
             for each in limits(settings)
         ],
-        "engine": {"holds": engine.status.holds, "why": engine.status.why},
+        "engine": {
+            "holds": engine.status.holds,
+            "why": engine.status.why,
+            "differs": list(engine.status.differs),
+        },
         "locks": dict(engine.status.locks),
     }
 
@@ -184,6 +189,10 @@ def _about(engine: Engine, settings: Settings) -> str:
         f"<tr><td>{html.escape(name)}</td><td>{html.escape(lock)}</td></tr>"
         for name, lock in engine.status.locks.items()
     )
+    differs = "".join(f"<li>{html.escape(each)}</li>" for each in engine.status.differs)
+    differs = (
+        f"<p>Its answers may differ from those of an engine here:</p><ul>{differs}</ul>" if differs else ""
+    )
     return f"""<h1>About</h1>
 <p class="lead">{html.escape(describe.DESCRIPTION["en"])}</p>
 <h2 id="version">Version</h2>
@@ -205,8 +214,7 @@ that source's terms, which stand with its graph. Code: Apache-2.0. Not medical a
 <p class="soft">A query that reaches a limit is told which; nothing is cut short silently. No query can change
 the graph, and none makes this server ask another one.</p>
 <h2 id="engine">Engine</h2>
-<p>The graph is held {"on disk" if engine.status.holds == "disk" else "in memory"}:
-{html.escape(engine.status.why)}.</p>
+<p>The graph is held {_HELD[engine.status.holds]}: {html.escape(engine.status.why)}.</p>{differs}
 <h2 id="locks">Locks</h2>
 <p>What keeps a query from the network and from memory that is not its own, as found when the workers
 started:</p><div class="wide"><table><tbody>{locks}</tbody></table></div>"""

@@ -1,0 +1,300 @@
+"""Puts a snapshot on another SPARQL server, graph by graph, and marks what stands there.
+
+Hides the two ways: the Graph Store Protocol (a PUT replaces a graph in one step), and Virtuoso's bulk loader
+(each graph is loaded beside the old one, then moved over it). A mark (a graph of its own, `graph:published`)
+says for each graph which content stands there, and for all which snapshot, once it is whole. So a publication
+that was cut goes on where it was, a graph that did not change is not sent again, and an engine knows what it
+asks. Graphs that are not ours are never touched.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from kg.dump import Dump, DumpFile, write_dump
+from kg.errors import EndpointError, UsageError
+from kg.snapshot import Snapshot
+from kg.terms import BASE
+
+MARK = BASE + "graph/published"
+_OURS = BASE + "graph/"
+_CHECKSUM = "http://spdx.org/rdf/terms#checksumValue"
+_ASK_MARK = f"SELECT ?what ?sum WHERE {{ GRAPH <{MARK}> {{ ?what <{_CHECKSUM}> ?sum }} }}"
+_ASK_GRAPHS = "SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } }"
+_JSON = "application/sparql-results+json"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a server holds: `complete` is the snapshot's hash, "" while it is being loaded; `graphs` maps the
+    IRI of each graph to the SHA-256 of its sorted N-Triples."""
+
+    complete: str = ""
+    graphs: Mapping[str, str] = field(default_factory=dict)
+
+    def triples(self) -> list[str]:
+        """The mark as N-Triples lines."""
+        rows = [*self.graphs.items(), *([(MARK, self.complete)] if self.complete else [])]
+        # A mark without graphs still has to be there: it says that loading has begun.
+        return [f'<{iri}> <{_CHECKSUM}> "{text}" .' for iri, text in rows] or [
+            f'<{BASE}> <{_CHECKSUM}> "begun" .'
+        ]
+
+
+def _mark_of(rows: list[tuple[str, str]]) -> Mark | None:
+    if not rows:
+        return None
+    said = dict(rows)
+    complete = said.pop(MARK, "")
+    said.pop(BASE, None)
+    return Mark(complete, said)
+
+
+async def read_mark(client: httpx.AsyncClient, url: str) -> tuple[Mark | None, str]:
+    """The mark on a server and its Server header; None where it has no mark.
+
+    Raises EndpointError where it does not answer, or with something that is no SPARQL result.
+    """
+    try:
+        response = await client.post(url, data={"query": _ASK_MARK}, headers={"Accept": _JSON})
+    except httpx.HTTPError as problem:
+        raise _silent(url, problem) from problem
+    rows = [(row[0], row[1]) for row in _rows(response, url, "what", "sum")]
+    return _mark_of(rows), response.headers.get("server", "")
+
+
+def _silent(url: str, problem: Exception) -> EndpointError:
+    return EndpointError(
+        f"{url} does not answer ({type(problem).__name__}: {problem}); is it running, is the address right?"
+    )
+
+
+def _rows(response: httpx.Response, url: str, *names: str) -> list[tuple[str, ...]]:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code != 200 or kind not in (_JSON, "application/json"):
+        raise EndpointError(
+            f"{url} answered with status {response.status_code} and {kind or 'no media type'}, not with a "
+            "SPARQL result; give the address of its query endpoint"
+        )
+    try:
+        bindings = json.loads(response.content)["results"]["bindings"]
+        return [tuple(row[name]["value"] for name in names) for row in bindings]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise EndpointError(f"{url}: its SPARQL JSON cannot be read ({problem!r})") from problem
+
+
+# ------------------------------------------------------------------------------------------ publishing
+
+
+class Target(Protocol):
+    """A way to put graphs on a server."""
+
+    def replace(self, dump: Dump, file: DumpFile) -> None:
+        """Put a graph there in place of what it holds."""
+        ...
+
+    def remove(self, graph: str) -> None:
+        """Take a graph away."""
+        ...
+
+    def mark(self, mark: Mark) -> None:
+        """Write the mark in place of the one before."""
+        ...
+
+
+class Told(Protocol):
+    """What hears of the progress; see `kg.report.Progress`."""
+
+    def __call__(self, graph: str, quads: int) -> None: ...
+
+
+def _quiet(graph: str, quads: int) -> None:
+    return None
+
+
+def publish_to(snapshot: Snapshot, url: str, target: Target, *, told: Told = _quiet) -> int:
+    """Put a snapshot on the server with the query endpoint `url`; returns how many graphs were sent.
+
+    Raises EndpointError where the server fails; what is there then is marked as half loaded, and the same
+    call goes on with what is missing.
+    """
+    dump = write_dump(snapshot)
+    files = {file.graph: file for file in dump.files.values() if file.graph and file.content_sha256}
+    wanted = {graph: file.content_sha256 or "" for graph, file in files.items()}
+    with httpx.Client(trust_env=False, timeout=60) as client:
+
+        def ask(query: str, *names: str) -> list[tuple[str, ...]]:
+            try:
+                response = client.post(url, data={"query": query}, headers={"Accept": _JSON})
+            except httpx.HTTPError as problem:
+                raise _silent(url, problem) from problem
+            return _rows(response, url, *names)
+
+        before = _mark_of([(row[0], row[1]) for row in ask(_ASK_MARK, "what", "sum")])
+        if before is not None and before.complete == snapshot.hash:
+            return 0
+        held = dict(before.graphs) if before else {}
+        there = {row[0] for row in ask(_ASK_GRAPHS, "g")}
+    held = {graph: text for graph, text in held.items() if graph in there}
+    target.mark(Mark("", held))
+    sent = 0
+    for graph in sorted(wanted):
+        if held.get(graph) != wanted[graph]:
+            held.pop(graph, None)
+            target.replace(dump, files[graph])
+            held[graph] = wanted[graph]
+            target.mark(Mark("", held))
+            sent += 1
+        told(graph, files[graph].quads)
+    for graph in sorted(there):
+        if graph.startswith(_OURS) and graph not in wanted and graph != MARK:
+            target.remove(graph)
+            held.pop(graph, None)
+    target.mark(Mark(snapshot.hash, held))
+    return sent
+
+
+class GraphStore:
+    """A server with the SPARQL 1.1 Graph Store Protocol at `url`; `user` and `password` for basic access."""
+
+    def __init__(self, url: str, user: str = "", password: str = "") -> None:
+        self._url = url
+        self._client = httpx.Client(
+            trust_env=False,
+            auth=(user, password) if user else None,
+            timeout=httpx.Timeout(30.0, read=None, write=None),
+        )
+
+    def __enter__(self) -> GraphStore:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._client.close()
+
+    def replace(self, dump: Dump, file: DumpFile) -> None:
+        """PUT a graph's N-Triples, as a stream."""
+
+        def pieces() -> Iterator[bytes]:
+            with gzip.open(dump.path(file.name), "rb") as lines:
+                while piece := lines.read(1 << 20):
+                    yield piece
+
+        self._send("PUT", file.graph or "", pieces())
+
+    def remove(self, graph: str) -> None:
+        """DELETE a graph."""
+        self._send("DELETE", graph)
+
+    def mark(self, mark: Mark) -> None:
+        """PUT the mark."""
+        self._send("PUT", MARK, ("\n".join(mark.triples()) + "\n").encode())
+
+    def _send(self, method: str, graph: str, content: bytes | Iterator[bytes] | None = None) -> None:
+        try:
+            response = self._client.request(
+                method,
+                self._url,
+                params={"graph": graph},
+                content=content,
+                headers={} if content is None else {"Content-Type": "application/n-triples"},
+            )
+        except httpx.HTTPError as problem:
+            raise _silent(self._url, problem) from problem
+        if response.status_code not in (200, 201, 204) and not (
+            method == "DELETE" and response.status_code == 404
+        ):
+            said = " ".join(response.text.split())[:300]
+            raise EndpointError(
+                f"{self._url}: {method} of <{graph}> gave status {response.status_code}. {said} Mend that "
+                "(disk space, a permission, the address of its Graph Store) and publish again; it goes on"
+            )
+
+
+class VirtuosoLoader:
+    """Virtuoso with its bulk loader, through its own client `isql`.
+
+    `server` is HOST:PORT of its SQL port. `folder` is one that Virtuoso may read (DirsAllowed) on its
+    machine; files stand there only while they are loaded. The password goes to isql on its command line, as
+    it wants it.
+    """
+
+    def __init__(self, server: str, folder: Path, user: str = "dba", password: str = "dba") -> None:
+        found = shutil.which("isql-vt") or shutil.which("isql-v")
+        if found is None:
+            raise UsageError(
+                "isql-vt, Virtuoso's client, is not installed (Debian: virtuoso-opensource-7-bin)"
+            )
+        if not folder.is_dir():
+            raise UsageError(
+                f"{folder}: there is no such folder; give one that Virtuoso may read (DirsAllowed)"
+            )
+        self._command = [found, server, user, password, "VERBOSE=OFF", "BANNER=OFF", "ERRORS=STDOUT"]
+        self._server = server
+        self._folder = folder
+
+    def replace(self, dump: Dump, file: DumpFile) -> None:
+        """Load a graph beside the old one, compare its size, and move it over."""
+        graph = file.graph or ""
+        beside = f"{graph}#loading"
+        with tempfile.TemporaryDirectory(prefix="stroma-", dir=self._folder) as folder:
+            Path(folder).chmod(0o755)
+            path = Path(folder) / f"{file.content_sha256}.nt.gz"
+            shutil.copyfile(dump.path(file.name), path)
+            path.chmod(0o644)
+            self.run(
+                f"SPARQL CLEAR SILENT GRAPH <{beside}>;",
+                f"DELETE FROM DB.DBA.load_list WHERE ll_file = '{path}';",
+                f"ld_add('{path}', '{beside}');",
+                "rdf_loader_run();",
+                "checkpoint;",
+            )
+            failed = self.run(
+                f"SELECT ll_error FROM DB.DBA.load_list WHERE ll_file = '{path}' AND "
+                "(ll_error IS NOT NULL OR ll_state <> 2);"
+            )
+            self.run(f"DELETE FROM DB.DBA.load_list WHERE ll_file = '{path}';")
+        if failed:
+            raise EndpointError(
+                f"Virtuoso at {self._server} did not load <{graph}>: {failed[:300]}. Mend that and publish "
+                "again; it goes on from here"
+            )
+        self.run(f"SPARQL MOVE SILENT GRAPH <{beside}> TO GRAPH <{graph}>;", "checkpoint;")
+
+    def remove(self, graph: str) -> None:
+        """Drop a graph."""
+        self.run(f"SPARQL CLEAR SILENT GRAPH <{graph}>;")
+
+    def mark(self, mark: Mark) -> None:
+        """Write the mark's triples in place of those before."""
+        lines = mark.triples()
+        inserts = [
+            f"SPARQL INSERT DATA {{ GRAPH <{MARK}> {{ {' '.join(lines[at : at + 20])} }} }};"
+            for at in range(0, len(lines), 20)
+        ]
+        self.run(f"SPARQL CLEAR SILENT GRAPH <{MARK}>;", *inserts)
+
+    def run(self, *statements: str) -> str:
+        """Run SQL statements; what isql prints without its prompts. Raises EndpointError where one fails."""
+        try:
+            done = subprocess.run(
+                self._command, input="\n".join(statements) + "\n", capture_output=True, text=True, check=False
+            )
+        except OSError as problem:
+            raise EndpointError(f"{self._command[0]} cannot be run: {problem}") from problem
+        printed = done.stdout.replace("SQL>", "").strip()
+        if done.returncode != 0 or "*** Error" in printed:
+            said = " ".join((printed or done.stderr).split())[:300]
+            raise EndpointError(
+                f"Virtuoso at {self._server}: {said}. Mend that and publish again; it goes on from here"
+            )
+        return printed

@@ -1,0 +1,465 @@
+"""A snapshot on another server: how it gets there, when it may be asked, what it answers, how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kg.canned import Catalogue
+from kg.dump import Dump, DumpFile
+from kg.engine import Engine, Limits, guard
+from kg.engine.formats import BY_KEY, Kind
+from kg.engine.memory import MemoryEngine
+from kg.engine.publishing import GraphStore, Mark, VirtuosoLoader, publish_to
+from kg.engine.remote import RemoteEngine
+from kg.errors import EndpointError, QueryError, QueryFailed, QueryTimeout, ServerBusy, SnapshotError
+from kg.snapshot import Snapshot, write_snapshot
+from kg.terms import ROOT
+from tests.peers import (
+    NO_VIRTUOSO,
+    Oxigraph,
+    Virtuoso,
+    free_port,
+    has_virtuoso,
+    oxigraph,
+    virtuoso,
+    whole_site,
+)
+
+G = "https://w3id.org/stroma/graph/"
+FIRST = f'<http://a> <http://p> "1" <{G}one> .\n<http://b> <http://p> "2" <{G}two> .\n'
+SECOND = f'<http://a> <http://p> "1" <{G}one> .\n<http://b> <http://p> "3" <{G}three> .\n'
+COUNT = "SELECT ?g (COUNT(*) AS ?n) WHERE { GRAPH ?g { ?s ?p ?o } } GROUP BY ?g ORDER BY ?g"
+
+
+def snapshot(text: str, var: Path) -> Snapshot:
+    lines = [line.encode() + b"\n" for line in text.strip().split("\n")]
+    return write_snapshot(lines, var, version="2026-11-22")
+
+
+def answers(engine: Engine, *queries: str, accept: str = "csv", seconds: float = 60) -> list[bytes]:
+    async def asked() -> list[bytes]:
+        async with engine:
+            out = []
+            for text in queries:
+                answer = await engine.query(text, accept=BY_KEY[accept], limits=Limits(seconds=seconds))
+                out.append(await answer.read())
+            return out
+
+    return asyncio.run(asked())
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Oxigraph]:
+    with oxigraph() as running:
+        yield running
+
+
+def put(box: Oxigraph, what: Snapshot) -> int:
+    with GraphStore(box.store) as target:
+        return publish_to(what, box.query, target)
+
+
+def graphs(box: Oxigraph) -> set[str]:
+    rows = httpx.get(box.query, params={"query": COUNT}, headers={"Accept": "text/csv"}).text.split()[1:]
+    return {row.split(",")[0] for row in rows}
+
+
+# ------------------------------------------------------------------------------------------- publishing
+
+
+def test_only_what_changed_is_sent_and_what_is_not_ours_stays(box: Oxigraph, tmp_path: Path) -> None:
+    httpx.put(
+        box.store,
+        params={"graph": "https://example.org/theirs"},
+        content='<http://x> <http://y> "z" .',
+        headers={"Content-Type": "text/turtle"},
+    ).raise_for_status()
+    first, second = snapshot(FIRST, tmp_path), snapshot(SECOND, tmp_path)
+    assert put(box, first) == 2
+    assert put(box, first) == 0
+    assert put(box, second) == 1
+    assert graphs(box) == {"https://example.org/theirs", f"{G}one", f"{G}three", f"{G}published"}
+
+
+class Cut(GraphStore):
+    """A Graph Store that is lost after the first graph."""
+
+    sent = 0
+
+    def replace(self, dump: Dump, file: DumpFile) -> None:
+        if self.sent:
+            raise EndpointError("the cable was cut")
+        self.sent += 1
+        super().replace(dump, file)
+
+
+def test_a_publication_that_was_cut_is_not_asked_and_goes_on(tmp_path: Path) -> None:
+    with oxigraph() as box:
+        _cut_and_go_on(box, tmp_path)
+
+
+def _cut_and_go_on(box: Oxigraph, tmp_path: Path) -> None:
+    three = snapshot(FIRST + f'<http://c> <http://p> "9" <{G}zwei> .', tmp_path)
+    with Cut(box.store) as target, pytest.raises(EndpointError, match="cable"):
+        publish_to(three, box.query, target)
+    with pytest.raises(SnapshotError, match=r"it is half loaded: .*kg publish --to URL` again"):
+        answers(RemoteEngine(three, box.query), "ASK {}")
+    assert put(box, three) == 2
+    assert answers(RemoteEngine(three, box.query), 'ASK { ?s ?p "9" }') == [b"true"]
+
+
+def test_another_version_is_not_asked(box: Oxigraph, tmp_path: Path) -> None:
+    first, second = snapshot(FIRST, tmp_path), snapshot(SECOND, tmp_path)
+    put(box, second)
+    with pytest.raises(
+        SnapshotError, match=f"it holds the snapshot {second.hash[:12]}, not {first.hash[:12]}"
+    ):
+        answers(RemoteEngine(first, box.query), "ASK {}")
+
+
+def test_a_server_without_our_snapshot_is_not_asked(tmp_path: Path) -> None:
+    with (
+        oxigraph() as empty,
+        pytest.raises(SnapshotError, match="holds no snapshot of ours; publish to it with"),
+    ):
+        answers(RemoteEngine(snapshot(FIRST, tmp_path), empty.query), "ASK {}")
+
+
+def test_when_another_snapshot_is_published_under_it_the_engine_stops_answering(
+    box: Oxigraph, tmp_path: Path
+) -> None:
+    first, second = snapshot(FIRST, tmp_path), snapshot(SECOND, tmp_path)
+    put(box, first)
+
+    async def asked() -> None:
+        engine = RemoteEngine(first, box.query, look_seconds=0.05)
+        async with engine:
+            await asyncio.to_thread(put, box, second)
+            while engine.status.ready:
+                await asyncio.sleep(0.02)
+            with pytest.raises(ServerBusy, match=r"it holds the snapshot|it is half loaded"):
+                await engine.query("ASK {}", accept=BY_KEY["csv"], limits=Limits())
+            await asyncio.to_thread(put, box, first)
+            while not engine.status.ready:
+                await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(asked(), 20))
+
+
+def test_a_store_that_refuses_is_told_with_its_words(box: Oxigraph, tmp_path: Path) -> None:
+    one = snapshot(f'<http://a> <http://p> "new" <{G}new> .', tmp_path)
+    with GraphStore(box.query) as wrong, pytest.raises(EndpointError, match=r"PUT of <.*gave status 4"):
+        publish_to(one, box.query, wrong)
+
+
+# --------------------------------------------------------------------------- every question, elsewhere
+
+# Questions whose rows Virtuoso 7.2.5 gives otherwise, and why. What could be mended is (kg.engine.dialects).
+_TEXT = "CONCAT, COALESCE and GROUP_CONCAT take what is unbound for an empty text, and drop languages"
+_PATH = "a path of length zero (rdfs:subClassOf*) is lost, or refused: transitive start not given"
+_SLOW = "takes more than a minute"
+VIRTUOSO_DIFFERS = {
+    "doses-for-body-weight": _TEXT,
+    "comparisons": _TEXT,
+    "mean-scores-over-time": _TEXT,
+    "response-by-arm-and-time": _TEXT,
+    "effect-sizes": _TEXT,
+    "what-may-be-pooled": _TEXT,
+    "identifiers-of-trials": _TEXT,
+    "mechanisms-and-targets": _TEXT,
+    "adverse-events-reported": _TEXT,
+    "products-of-a-tissue": _TEXT,
+    "mechanisms-on-a-target": _PATH,
+    "what-mscs-do-to-it": _PATH,
+    "remove-the-harm": _PATH,
+    "what-changes-an-activity": _PATH,
+    "statements-that-differ": _SLOW,
+}
+
+
+@pytest.fixture(scope="session")
+def virtuoso_with_it(embedded: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Virtuoso]:
+    if not has_virtuoso():
+        pytest.skip(NO_VIRTUOSO)
+    folder = tmp_path_factory.mktemp("virtuoso-embedded")
+    with virtuoso(folder, buffers=40_000) as running:
+        publish_to(embedded, running.sparql, VirtuosoLoader(f"127.0.0.1:{running.port}", folder))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def oxigraph_with_it(embedded: Snapshot) -> Iterator[Oxigraph]:
+    with oxigraph() as running:
+        put(running, embedded)
+        yield running
+
+
+def rows(body: bytes) -> Counter[tuple[tuple[str, str], ...]]:
+    """The rows of SPARQL JSON, however they are ordered and their numbers spelled."""
+
+    def spelled(term: dict[str, str]) -> str:
+        kind = term.get("datatype", "").rpartition("#")[2]
+        if kind in ("decimal", "double", "float", "integer"):
+            return f"{Decimal(term['value']):.9g}"
+        if term["type"] == "bnode":
+            return "_:"
+        return f"{term['value']}@{term.get('xml:lang', '').lower()}^{kind}"
+
+    found = json.loads(body)["results"]["bindings"]
+    return Counter(tuple(sorted((name, spelled(term)) for name, term in row.items())) for row in found)
+
+
+@contextmanager
+def _engines(here: Engine, there: Engine) -> Iterator[Any]:
+    with asyncio.Runner() as runner:
+
+        async def enter() -> None:
+            await here.__aenter__()
+            await there.__aenter__()
+
+        async def leave() -> None:
+            await here.__aexit__(None, None, None)
+            await there.__aexit__(None, None, None)
+
+        runner.run(enter())
+        try:
+            yield runner.run
+        finally:
+            runner.run(leave())
+
+
+@pytest.mark.parametrize("maker", ["oxigraph", "virtuoso"])
+def test_every_question_has_the_same_rows_on_another_server(
+    request: pytest.FixtureRequest, embedded: Snapshot, maker: str
+) -> None:
+    running = request.getfixturevalue(f"{maker}_with_it")
+    url = running.query if maker == "oxigraph" else running.sparql
+    here, there = MemoryEngine(embedded), RemoteEngine(embedded, url)
+    wrong: dict[str, str] = {}
+    compared = 0
+    with _engines(here, there) as run:
+        for question in Catalogue.read(ROOT / "queries").values():
+            if maker == "virtuoso" and VIRTUOSO_DIFFERS.get(question.id) == _SLOW:
+                continue
+            kind = guard.inspect(question.text, Limits()).kind
+            accept = BY_KEY["json" if kind is Kind.SOLUTIONS else "ntriples"]
+
+            async def ask(engine: Engine, text: str = question.text, accept: Any = accept) -> bytes:
+                answer = await engine.query(text, accept=accept, limits=Limits(seconds=60))
+                return await answer.read()
+
+            mine = run(ask(here))
+            try:
+                theirs = run(ask(there))
+            except QueryError as problem:
+                wrong[question.id] = str(problem)[:300]
+                continue
+            compared += 1
+            if kind is Kind.SOLUTIONS:
+                less, more = rows(mine) - rows(theirs), rows(theirs) - rows(mine)
+                if less or more:
+                    wrong[question.id] = f"missing {list(less)[:1]}, more {list(more)[:1]}"
+            elif len(mine.splitlines()) != len(theirs.splitlines()):
+                wrong[question.id] = (
+                    f"{len(mine.splitlines())} triples here, {len(theirs.splitlines())} there"
+                )
+    known = {} if maker == "oxigraph" else VIRTUOSO_DIFFERS
+    new = {name: said for name, said in wrong.items() if name not in known}
+    assert not new, json.dumps(new, indent=1, ensure_ascii=False)
+    # A difference that is no more has to leave the table.
+    assert set(wrong) == {name for name, reason in known.items() if reason != _SLOW}
+    assert compared > 40
+
+
+def test_the_whole_site_runs_on_another_server(oxigraph_with_it: Oxigraph, embedded: Snapshot) -> None:
+    with whole_site(embedded, engine=oxigraph_with_it.query) as address:
+        about = urllib.request.Request(f"{address}/about", headers={"Accept": "application/json"})
+        with urllib.request.urlopen(about) as answer:
+            assert json.loads(answer.read())["engine"]["holds"] == "remote"
+        with urllib.request.urlopen(f"{address}/queries/registered-by-phase-and-status?format=csv") as answer:
+            assert len(answer.read().splitlines()) > 5
+            etag = answer.headers["ETag"]
+        with urllib.request.urlopen(f"{address}/search?q=MSC") as answer:
+            assert answer.status == 200
+    with (
+        whole_site(embedded) as address,
+        urllib.request.urlopen(f"{address}/queries/registered-by-phase-and-status?format=csv") as answer,
+    ):
+        assert answer.headers["ETag"] == etag
+
+
+# ------------------------------------------------------------------------------------- servers that fail
+
+
+@contextmanager
+def server(hash: str, reply: Any) -> Iterator[str]:
+    """A server that has the mark of a snapshot and answers every other query by `reply(handler)`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if "checksumValue" not in body:
+                reply(self)
+                return
+            found = {"what": {"value": f"{G}published"}, "sum": {"value": hash}}
+            said = json.dumps({"results": {"bindings": [found]}}).encode()
+            send(self, 200, "application/sparql-results+json", said)
+
+        def log_message(self, *words: object) -> None:
+            return
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{running.server_port}/sparql"
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+def send(
+    handler: BaseHTTPRequestHandler, status: int, kind: str, body: bytes, length: int | None = None
+) -> None:
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(body) if length is None else length))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+JSON = "application/sparql-results+json"
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "says"),
+    [
+        (
+            lambda h: send(h, 200, "text/html", b"<html>Welcome</html>"),
+            QueryFailed,
+            "answered with text/html instead of application/sparql-results.json: .* may be no SPARQL",
+        ),
+        (lambda h: send(h, 503, "text/plain", b"later"), ServerBusy, "busy"),
+        (lambda h: send(h, 507, "text/plain", b"disk full"), QueryFailed, "status 507. disk full"),
+        (lambda h: send(h, 401, "text/plain", b""), QueryFailed, "refuses us"),
+        (
+            lambda h: send(h, 200, JSON, b'{"head": {', 1000),
+            QueryFailed,
+            "ended or cannot be read.*ask again",
+        ),
+        (lambda h: send(h, 200, JSON, b"no json at all"), QueryFailed, "cannot be read"),
+        (lambda h: time.sleep(3), QueryTimeout, r"longer than 0\.5 seconds"),
+        (lambda h: send(h, 302, "text/html", b""), QueryFailed, "status 302"),
+    ],
+    ids=["a page", "busy", "disk full", "refused", "cut", "rubbish", "slow", "redirect"],
+)
+def test_a_server_that_fails_is_told_clearly(
+    tiny: Snapshot, reply: Any, error: type[QueryError], says: str
+) -> None:
+    # CSV has to be written anew from JSON, so its whole answer is read first.
+    with server(tiny.hash, reply) as url, pytest.raises(error, match=says):
+        answers(RemoteEngine(tiny, url), "SELECT * { ?s ?p ?o }", seconds=0.5)
+
+
+def test_a_server_that_is_down_is_told_at_the_start_and_while_it_is_asked(tiny: Snapshot) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}/sparql"
+    with pytest.raises(SnapshotError, match=r"does not answer.*is it running, is the address right"):
+        answers(RemoteEngine(tiny, nowhere), "ASK {}")
+
+    async def asked() -> None:
+        with server(tiny.hash, lambda h: send(h, 200, JSON, b'{"head": {}, "boolean": true}')) as url:
+            engine = RemoteEngine(tiny, url)
+            await engine.__aenter__()
+            answer = await engine.query("ASK {}", accept=BY_KEY["json"], limits=Limits())
+            assert json.loads(await answer.read())["boolean"] is True
+        try:
+            with pytest.raises(QueryError, match=r"does not answer|ended"):
+                await engine.query("ASK {}", accept=BY_KEY["json"], limits=Limits())
+        finally:
+            await engine.__aexit__()
+
+    asyncio.run(asked())
+
+
+def test_an_answer_that_breaks_off_in_the_middle_is_an_error_and_not_an_end(tiny: Snapshot) -> None:
+    """JSON that is passed on as it comes: what was sent is out, and what is missing raises."""
+
+    def half(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, 200, JSON, b'{"head":{"vars":["x"]},"results":{"bindings":[' + b" " * 300_000, 10**6)
+
+    async def asked() -> bytes:
+        with server(tiny.hash, half) as url:
+            async with RemoteEngine(tiny, url) as engine:
+                answer = await engine.query("SELECT * {}", accept=BY_KEY["json"], limits=Limits(seconds=5))
+                return await answer.read()
+
+    with pytest.raises(QueryFailed, match="ended or cannot be read"):
+        asyncio.run(asked())
+
+
+def test_the_queue_is_bounded(tiny: Snapshot) -> None:
+    async def asked() -> None:
+        with server(tiny.hash, lambda h: time.sleep(1)) as url:
+            async with RemoteEngine(tiny, url, workers=1, queue=1) as engine:
+
+                async def one() -> None:
+                    await engine.query("ASK {}", accept=BY_KEY["json"], limits=Limits(seconds=0.4))
+
+                tasks = [asyncio.create_task(one()) for _ in range(2)]
+                await asyncio.sleep(0.05)
+                assert (engine.status.busy, engine.status.waiting) == (1, 1)
+                with pytest.raises(ServerBusy, match="wait already, which is the limit"):
+                    await one()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                assert (engine.status.busy, engine.status.waiting) == (0, 0)
+
+    asyncio.run(asked())
+
+
+# ---------------------------------------------------------------------------------- a query, as it is sent
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("SELECT * FROM <a> {}", "SELECT *  {}"),
+        ("SELECT * FROM NAMED <a> FROM x:y WHERE {}", "SELECT *   WHERE {}"),
+        ("select * from # why\n named # so\n <a>\n{}", "select * # why\n  # so\n \n{}"),
+        ("SELECT * { ?s ?p 'FROM <a>' }", "SELECT * { ?s ?p 'FROM <a>' }"),
+    ],
+)
+def test_a_query_is_sent_with_our_base_and_without_its_dataset(text: str, sent: str) -> None:
+    assert re.sub(r"\s+", " ", guard.standing_alone(text)) == re.sub(
+        r"\s+", " ", f"BASE <https://w3id.org/stroma/> {sent}"
+    )
+    own = "BASE <http://mine/> " + text
+    assert guard.standing_alone(own).startswith("BASE <http://mine/>")
+
+
+def test_a_mark_without_graphs_is_still_a_mark() -> None:
+    assert Mark().triples()
+    assert len(Mark("abc", {"http://g": "x"}).triples()) == 2
+
+
+def test_a_snapshot_with_another_hash_is_another_snapshot(tiny: Snapshot) -> None:
+    with (
+        server("0" * 64, lambda h: None) as url,
+        pytest.raises(SnapshotError, match="it holds the snapshot 000"),
+    ):
+        answers(RemoteEngine(replace(tiny), url), "ASK {}")
