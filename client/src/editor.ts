@@ -32,7 +32,7 @@ const answerPlace = find("#answer");
 const permalink = find<HTMLAnchorElement>("#permalink");
 
 let asked: Asked | null = null;
-let opened: { title: string; chart: Hint | null } = { title: "", chart: null }; // the example in the editor
+let hint: Hint | null = null; // what chart suits the example that was opened
 
 // -------------------------------------------------------------------------------------------- text
 
@@ -51,7 +51,7 @@ const look = EditorView.theme({
   },
   ".cm-matchingBracket, &.cm-focused .cm-matchingBracket": { backgroundColor: "var(--tint)", outline: "1px solid var(--accent)" },
   ".cm-tooltip": { backgroundColor: "var(--card)", color: "var(--ink)", border: "1px solid var(--line)", borderRadius: "8px" },
-  ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "inherit", maxHeight: "16em", maxWidth: "min(90vw, 44rem)" },
+  ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "inherit", maxHeight: "none", maxWidth: "min(90vw, 44rem)" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li": { padding: "3px 8px" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--on-accent)" },
   ".cm-completionDetail": { color: "inherit", opacity: "0.8", fontStyle: "normal", marginLeft: "1em" },
@@ -103,7 +103,7 @@ const view = ((): EditorView => {
       // Tab is not bound: it leaves the editor, as in any field.
       keymap.of([...defaultKeymap, ...historyKeymap]),
       look,
-      EditorView.contentAttributes.of({ "aria-label": say("field"), spellcheck: "false", autocapitalize: "off" }),
+      EditorView.contentAttributes.of({ "aria-label": say("field"), tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
       EditorView.updateListener.of((update) => {
         if (update.docChanged) changed();
       }),
@@ -223,7 +223,7 @@ function show(answer: Answer, query: string): void {
   const place = make("div", { id: "view" });
   const views: [string, () => HTMLElement][] = [
     ["table", () => tableOf(table)],
-    ["chart", () => chartOf(table, opened.title, opened.chart)],
+    ["chart", () => chartOf(table, /^\s*#\s*(.+)/.exec(query)?.[1] ?? say("chart"), hint)],
     ["graph", () => graphOf(table, answer.graph)],
   ];
   const buttons = views.map(([name, view]) => {
@@ -272,7 +272,8 @@ async function offerExamples(): Promise<void> {
     const question = questions.find((each) => each.id === chooser.value);
     if (question) void open(question, called(question));
   });
-  find("#examples").hidden = false;
+  chooser.parentElement!.hidden = false;
+  chooser.parentElement!.nextElementSibling!.remove();
 }
 
 async function open(question: Question, title: string): Promise<void> {
@@ -281,7 +282,7 @@ async function open(question: Question, title: string): Promise<void> {
     trouble.replaceChildren(make("p", { class: "notice" }, say("unreachable")));
     return;
   }
-  opened = { title, chart: question.chart.kind ? (question.chart as Hint) : null };
+  hint = question.chart.kind ? (question.chart as Hint) : null;
   // Its header is for programs; what it asks is enough for people.
   const body = (await response.text()).replace(/^#\+.*\n/gm, "").trimStart();
   replace(`# ${title}\n${body}`);
@@ -296,7 +297,7 @@ form.addEventListener("submit", (event) => {
 });
 stopButton.addEventListener("click", () => void asked?.stop());
 find("#as").hidden = true; // the answer comes into this page
-find("#keys").hidden = false;
+find("#keys").classList.remove("waiting");
 changed();
 if (new URLSearchParams(location.search).has("query")) void run();
 void offerExamples().catch(() => undefined);

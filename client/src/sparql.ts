@@ -244,7 +244,7 @@ export function sparqlLanguage(): Extension {
     syntaxHighlighting(colours),
     bracketMatching(),
     closeBrackets(),
-    autocompletion({ override: [known, terms], icons: false, maxRenderedOptions: 60 }),
+    autocompletion({ override: [known, terms], icons: false, maxRenderedOptions: 12 }),
     meaning,
     keymap.of([...closeBracketsKeymap, ...completionKeymap]),
   ];

@@ -200,7 +200,7 @@ def _write_table(result: QuerySolutions | QueryBoolean | QueryTriples, output: _
 def table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
     """The pieces of an HTML table: a head, then each row of terms (None: unbound), then their number."""
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    yield f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>\n'.encode()
+    yield f'<div class="wide" tabindex="0"><table><thead><tr>{heads}</tr></thead><tbody>\n'.encode()
     count = 0
     for row in rows:
         yield f"<tr>{''.join(f'<td>{_cell(term)}</td>' for term in row)}</tr>\n".encode()

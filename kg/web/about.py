@@ -202,7 +202,8 @@ def _about(engine: Engine, settings: Settings) -> str:
 Software: stroma-kg {html.escape(metadata.version("stroma-kg"))}. <a href="/changes">What changed since the
 snapshot before</a>.</p>
 <h2 id="sources">Sources</h2>
-<div class="wide"><table><thead><tr><th>source</th><th>version</th><th>terms</th><th>records</th></tr></thead>
+<div class="wide" tabindex="0"><table>
+<thead><tr><th>source</th><th>version</th><th>terms</th><th>records</th></tr></thead>
 <tbody>{sources}</tbody></table></div>
 <h2 id="licence">Licence</h2>
 <p>Data and ontology: <a rel="license" href="{describe.LICENCE}">CC BY 4.0</a>; what comes from a source keeps
@@ -210,11 +211,11 @@ that source's terms, which stand with its graph. Code: Apache-2.0. Not medical a
 <h2 id="citation">How to cite</h2>
 <p id="contributors">{html.escape(citation(snapshot))}</p><pre>{html.escape(_bibtex(snapshot))}</pre>
 <h2 id="limits">Limits</h2>
-<div class="wide"><table><tbody>{bounds}</tbody></table></div>
+<div class="wide" tabindex="0"><table><tbody>{bounds}</tbody></table></div>
 <p class="soft">A query that reaches a limit is told which; nothing is cut short silently. No query can change
 the graph, and none makes this server ask another one.</p>
 <h2 id="engine">Engine</h2>
 <p>The graph is held {_HELD[engine.status.holds]}: {html.escape(engine.status.why)}.</p>{differs}
 <h2 id="locks">Locks</h2>
 <p>What keeps a query from the network and from memory that is not its own, as found when the workers
-started:</p><div class="wide"><table><tbody>{locks}</tbody></table></div>"""
+started:</p><div class="wide" tabindex="0"><table><tbody>{locks}</tbody></table></div>"""

@@ -243,8 +243,8 @@ def _counts(snapshot: Snapshot) -> tuple[str, str]:
         )
         what = "instances" if column == VOID.entities else "statements"
         tables += (
-            f'<h2>{title}: {len(rows)}</h2><div class="wide"><table><thead><tr><th>{title.lower()}</th>'
-            f"<th>{what}</th></tr></thead><tbody>{cells}</tbody></table></div>"
+            f'<h2>{title}: {len(rows)}</h2><div class="wide" tabindex="0"><table>'
+            f"<thead><tr><th>{title.lower()}</th><th>{what}</th></tr></thead><tbody>{cells}</tbody></table></div>"
         )
     content = (
         "<h1>What is in the graph</h1><p class=lead>For programs this page is VoID and DCAT: "
@@ -262,4 +262,5 @@ def _prefix_table() -> tuple[str, str]:
         f"<tr><td><code>{html.escape(prefix)}:</code></td><td>{html.escape(iri)}</td></tr>"
         for prefix, iri in prefixes().items()
     )
-    return "Prefixes", f'<h1>Prefixes</h1><div class="wide"><table><tbody>{rows}</tbody></table></div>'
+    table = f'<div class="wide" tabindex="0"><table><tbody>{rows}</tbody></table></div>'
+    return "Prefixes", f"<h1>Prefixes</h1>{table}"

@@ -175,8 +175,8 @@ def _listed(dump: Dump) -> str:
         f'<a href="/dump/{SUMS}">{SUMS}</a> is for <code>sha256sum --check</code>; the hash of the sorted '
         f"N-Quads before compression names the content: <code>{dump.snapshot.hash}</code>. A file of "
         "N-Triples is sorted too.</p>"
-        '<div class="wide"><table><thead><tr><th>file</th><th>graph</th><th>statements</th><th>bytes</th>'
-        f"<th>SHA-256</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        '<div class="wide" tabindex="0"><table><thead><tr><th>file</th><th>graph</th><th>statements</th>'
+        f"<th>bytes</th><th>SHA-256</th></tr></thead><tbody>{rows}</tbody></table></div>"
         "<h2>From a terminal</h2><pre>curl -O --remote-header-name --continue-at - …"
         f"{html.escape(address_of(dump, dump.files['stroma.nq.gz']))}</pre>"
     )

@@ -166,7 +166,7 @@ def _listed(engine: Engine) -> str:
     return (
         "<h1>Graphs</h1><p class=lead>One for each source and each rule of inference. "
         '<a href="/graphs?default">All of them as one</a> is what a query sees.</p>'
-        '<div class="wide"><table><thead><tr><th>graph</th><th>statements</th></tr></thead>'
+        '<div class="wide" tabindex="0"><table><thead><tr><th>graph</th><th>statements</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 

@@ -140,7 +140,7 @@ def _page(details: dict[str, Any], version: str, query: str | None) -> bytes:
     content = f"<h1>{html.escape(details['title'])}</h1><p class=lead>{html.escape(details['detail'])}</p>"
     if "source" in details:
         source, pointer = html.escape(details["source"]), details["pointer"]
-        content += f'<pre>{source}\n<span class="mark">{pointer}</span></pre>'
+        content += f'<pre class="exact" tabindex="0">{source}\n<span class="mark">{pointer}</span></pre>'
     again, said = "/editor", "Ask another query"
     if query and len(query) <= LINK_CHARACTERS:
         again, said = f"/editor?{html.escape(urlencode({'query': query}))}", "Change the query"

@@ -27,9 +27,10 @@ from kg.errors import (
 )
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.terms import ROOT
+from kg.terms import ROOT, expand
 from kg.web.asked import engine_of
 from kg.web.formats import NotAcceptable, choose
+from kg.web.links import path_of_thing
 from kg.web.openapi import IRI, described, parameter
 from kg.web.pages import page
 from kg.why import MAX_LIMIT, statement
@@ -235,4 +236,13 @@ def _step(step: dict[str, Any]) -> str:
 
 
 def _sources(sources: list[dict[str, Any]]) -> str:
-    return "".join(f'<li class="soft">{html.escape(source["text"])}</li>' for source in sources)
+    return "".join(f'<li class="soft">{_source(source)}</li>' for source in sources)
+
+
+def _source(source: dict[str, Any]) -> str:
+    """What stands for a statement; a claim leads to its page."""
+    text = html.escape(source["text"])
+    if source["kind"] != "claim":
+        return text
+    id = html.escape(source["id"])
+    return text.replace(id, f'<a href="{html.escape(path_of_thing(expand(source["id"]).value))}">{id}</a>', 1)

@@ -1,0 +1,415 @@
+"""The main paths through the pages in a real browser: in three languages, by keyboard, on a phone, at night.
+
+A reader whose page reports an error of a script, or a breach of its policy, fails its test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Route, expect
+
+from tests.browser import (
+    AXE,
+    BUNDLE,
+    DESKTOP,
+    NO_AXE,
+    NO_BUNDLE,
+    NO_CHROMIUM,
+    PHONE,
+    Reader,
+    chromium,
+    reader,
+    started,
+    write,
+    written,
+)
+
+pytestmark = pytest.mark.skipif(chromium() is None, reason=NO_CHROMIUM)
+needs_bundle = pytest.mark.skipif(not BUNDLE.is_file(), reason=NO_BUNDLE)
+
+Come = Callable[..., Reader]
+TYPES = """SELECT ?type (COUNT(?thing) AS ?things) WHERE { ?thing a ?type }
+GROUP BY ?type ORDER BY DESC(?things) LIMIT 9"""
+COLOURFUL = """# 注释
+PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
+SELECT ?c ?p (1.5 AS ?n) ("x"@en AS ?t) WHERE { ?c rdfs:subClassOf ?p FILTER (isIRI(?p) && true) } LIMIT 12"""
+LONG = "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER (?a != ?g) }"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
+
+
+@pytest.fixture
+def come(browser: Browser, site: str) -> Iterator[Come]:
+    """Readers who come to the site, each with a browser's settings of their own."""
+    with ExitStack() as here:
+        readers: list[Reader] = []
+
+        def one(**options: object) -> Reader:
+            readers.append(here.enter_context(reader(browser, site, **options)))
+            return readers[-1]
+
+        yield one
+        assert [report for each in readers for report in each.reports] == []
+
+
+def editor(query: str) -> str:
+    return "/editor?" + urlencode({"query": query})
+
+
+# ------------------------------------------------------------------------------------- the main paths
+
+
+def test_from_a_search_in_traditional_chinese_to_the_characters_that_say_it(come: Come) -> None:
+    page = come(locale="zh-TW").open("/")
+    page.locator("#q").fill("干擾素")
+    page.locator("#q").press("Enter")
+    page.get_by_role("link", name="干擾素-γ", exact=True).click()
+    expect(page.locator("h1")).to_have_text("干擾素-γ")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hant")
+    page.locator("a[href*='/why?'][href*='enhances']").first.click()
+    page.locator("main a[href^='/claim/']").first.click()
+    expect(page.locator("main")).to_contain_text(re.compile(r"document:0\d\d|文獻|document"))
+    assert re.search(r"/claim/[A-Z]\d+", page.url)
+    said = page.locator("main").inner_text()
+    assert re.search(r"\d+\s*[–-]\s*\d+", said), "no characters are named"
+
+
+def test_from_a_ready_question_over_a_changed_parameter_to_its_chart_and_its_csv(come: Come) -> None:
+    page = come(locale="zh-CN").open("/queries")
+    page.locator("a[href='/queries/response-by-arm-and-time']").click()
+    field = page.locator("form [name='measure']")
+    expect(field).to_have_value("stroma:MeasureACR20")
+    before = page.locator("svg.chart desc").text_content()
+    if field.evaluate("element => element.tagName") == "SELECT":
+        field.select_option("stroma:MeasureDAS28Remission")
+    else:
+        field.fill("stroma:MeasureDAS28Remission")
+    page.locator("form:has([name='measure']) button").first.click()
+    expect(page.locator("svg.chart")).to_be_visible()
+    told = page.locator("svg.chart desc").text_content()
+    assert told != before
+    assert told is not None
+    assert "89.3" not in told  # of another measure
+    address = page.get_by_role("link", name="CSV").first.get_attribute("href")
+    assert address is not None
+    rows = page.request.get(page.url.partition("/queries")[0] + address).text().splitlines()
+    assert rows[0] == "group,months,percent,sources"
+    assert any(row.startswith("MSC plus IFN-γ (Yang 2025),60,25,") for row in rows)
+
+
+@needs_bundle
+def test_from_a_wrong_query_over_its_line_to_the_result_and_back_by_its_link(come: Come) -> None:
+    page = come().open("/editor")
+    write(page, "SELECT ?type\nWHERE {\n  ?thing a ?type .\n  FILTER (\n} LIMIT 3")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("line 5")
+    marked = page.locator("#editor .cm-lint-marker-error")
+    expect(marked).to_have_count(1)
+    number = page.locator("#editor .cm-lineNumbers .cm-activeLineGutter")
+    beside, here = marked.bounding_box(), number.bounding_box()
+    assert beside is not None
+    assert here is not None
+    assert abs(beside["y"] + beside["height"] / 2 - here["y"] - here["height"] / 2) < here["height"] / 2
+    expect(number).to_have_text("5")
+    write(page, TYPES)
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("status")).to_contain_text("9 rows")
+    expect(page.get_by_role("alert")).to_be_empty()
+    expect(marked).to_have_count(0)
+    first = page.locator("#view tbody tr").first.inner_text()
+    link = page.locator("#permalink").get_attribute("href")
+    assert link is not None
+    assert parse_qs(urlsplit(page.url).query)["query"] == [TYPES]
+    again = come(locale="zh-TW").open(link)
+    expect(again.get_by_role("status")).to_contain_text("9 列")
+    assert written(again) == TYPES
+    assert again.locator("#view tbody tr").first.inner_text().split("\n")[0] == first.split("\n")[0]
+
+
+@needs_bundle
+def test_a_long_query_is_stopped_on_the_server(come: Come) -> None:
+    who = come()
+    page = who.open("/editor")
+    write(page, LONG)
+    with page.expect_request("**/sparql") as asked:
+        page.keyboard.press("Control+Enter")
+    stop = page.get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    page.wait_for_timeout(300)  # the query is with a worker by then
+    id = asked.value.headers["x-stroma-query-id"]
+    with page.expect_response(f"**/queries/running/{id}") as told:
+        stop.click()
+    assert told.value.status == 204
+    expect(page.get_by_role("alert")).to_contain_text("Stopped")
+    expect(stop).to_be_hidden()
+    assert page.request.delete(f"{who.site}/queries/running/{id}").status == 404
+    write(page, "ASK {}")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#answer")).to_contain_text("Yes")
+
+
+def test_from_a_contradiction_to_both_of_its_claims(come: Come) -> None:
+    page = come(locale="zh-CN").open("/")
+    page.locator("nav a[href='/findings']").first.click()
+    page.locator("main a[href*='/findings?kind=stroma%3ADiscrepancyOppositeSignificance']").first.click()
+    page.locator("main a[href^='/finding/opposite-significance/']").first.click()
+    sides = page.locator(".sides section")
+    expect(sides.nth(1)).to_be_visible()
+    contradiction = page.url
+    claims = []
+    for side in (0, 1):
+        page.goto(contradiction)
+        sides.nth(side).locator("a[href^='/claim/']").first.click()
+        assert re.search(r"\d+\s*[–-]\s*\d+", page.locator("main").inner_text()), "no characters are named"
+        claims.append(page.url)
+    assert claims[0] != claims[1]
+
+
+# ------------------------------------------------------------------------------------------- editor
+
+
+@needs_bundle
+def test_a_word_becomes_a_term_of_this_graph_with_its_prefix(come: Come) -> None:
+    page = come(locale="zh-TW").open("/editor")
+    write(page, "SELECT * WHERE { ?x a ")
+    for word, name, term, prefix in (
+        (
+            "臍帶",
+            "臍帶間質幹細胞製劑",
+            "stroma:UCMSCProduct",
+            "PREFIX stroma: <https://w3id.org/stroma/ontology/>",
+        ),
+        (" ; ?p interferon", "干擾素-γ", "PR:000000017", "PREFIX PR: <http://purl.obolibrary.org/obo/PR_>"),
+    ):
+        page.keyboard.type(word)
+        page.locator("#editor .cm-tooltip-autocomplete li", has_text=name).first.click()
+        text = written(page)
+        assert text.partition("SELECT")[2].count(term) == 1
+        assert text.count(prefix) == 1
+
+
+@needs_bundle
+def test_a_prefix_that_is_missing_is_declared_at_one_key(come: Come) -> None:
+    page = come().open(editor("SELECT ?l WHERE { stroma:UCMSCProduct rdfs:label ?l }"))
+    page.get_by_role("button", name=re.compile("^Declare")).click()
+    expect(page.get_by_role("status")).to_contain_text("rows")
+    assert written(page).startswith("PREFIX stroma: <https://w3id.org/stroma/ontology/>\nPREFIX rdfs:")
+
+
+@needs_bundle
+def test_an_example_runs_and_shows_its_table_its_chart_and_its_graph(come: Come) -> None:
+    page = come(locale="zh-CN").open("/editor")
+    page.locator("#example").select_option("response-by-arm-and-time")
+    expect(page.get_by_role("status")).to_contain_text("行")
+    page.get_by_role("button", name="图表").click()
+    expect(page.locator("#view svg.chart polyline").first).to_be_visible()
+    write(
+        page,
+        "PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>\nPREFIX stroma: <https://w3id.org/stroma/ontology/>\n"
+        "CONSTRUCT WHERE { ?c rdfs:subClassOf stroma:MSCProduct }",
+    )
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("status")).to_contain_text("条陈述")
+    page.get_by_role("button", name="关系图").click()
+    expect(page.locator("#view svg.graph a", has_text="脐带间充质干细胞制剂")).to_be_visible()
+    assert page.locator("#view svg.graph polygon").count() >= 10
+    page.get_by_role("link", name="Turtle").wait_for()
+
+
+@needs_bundle
+def test_the_editor_is_left_by_the_tab_key(come: Come) -> None:
+    page = come().open("/editor")
+    page.locator("#editor .cm-content").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "run"
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.id") == "editor"
+
+
+@needs_bundle
+def test_nothing_of_an_answer_becomes_markup(come: Come) -> None:
+    text = "<img src=x onerror=document.title='broken'><script>document.title='broken'</script>"
+    iri = "javascript:document.title='broken'"
+    page = come().open(editor(f'SELECT ("{text}" AS ?text) (IRI("{iri}") AS ?iri) WHERE {{}}'))
+    expect(page.locator("#view tbody td").first).to_have_text(text)
+    href = page.locator("#view tbody a").get_attribute("href")
+    assert href is not None
+    assert href.startswith("/thing?iri=javascript%3A")
+    page.get_by_role("button", name="Chart").click()
+    expect(page.locator("#view .picture")).not_to_be_empty()
+    page.get_by_role("button", name="Graph").click()
+    expect(page.locator("#view .picture")).not_to_be_empty()
+    assert page.locator("#view img, #view script").count() == 0
+    assert "broken" not in page.title()
+
+
+@needs_bundle
+def test_a_server_that_does_not_answer_is_told_of(come: Come) -> None:
+    page = come().open("/editor")
+
+    def refuse(route: Route) -> None:
+        route.abort()
+
+    page.route("**/sparql", refuse)
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text("Try again")
+
+
+# ------------------------------------------------------------------------------------- without script
+
+
+def test_everything_can_be_asked_without_script(come: Come) -> None:
+    page = come(java_script_enabled=False, locale="zh-TW").open("/")
+    page.locator("#q").fill("臍帶")
+    page.locator("#q").press("Enter")
+    page.locator(".hits h2 a").first.click()
+    expect(page.locator("h1")).to_contain_text("臍帶")
+    page.locator("nav a[href='/editor']").click()
+    page.locator("#query").fill("ASK { ?s ?p }")
+    page.locator("#run").click()
+    expect(page.locator("pre .mark")).to_be_visible()
+    page.locator("main a[href^='/editor?']").click()
+    expect(page.locator("#query")).to_have_value("ASK { ?s ?p }")
+    page.locator("#query").fill(TYPES)
+    page.locator("#run").click()
+    expect(page.locator("tbody tr")).to_have_count(9)
+    page.locator(".languages a[lang='en']").click()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator("tbody tr")).to_have_count(9)
+
+
+def test_the_language_chosen_stays(come: Come) -> None:
+    page = come().open("/search?q=synovium")
+    page.locator(".languages a[lang='zh-Hant']").click()
+    assert urlsplit(page.url).query == "q=synovium"
+    page.locator("nav a[href='/queries']").first.click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hant")
+
+
+# ------------------------------------------------------------------------------------------ for everyone
+
+EVERY_KIND = {
+    "home": "/",
+    "search": "/search?q=interferon",
+    "nothing found": "/search?q=zzqqx",
+    "public term": "/thing?iri=PR:000000017&format=html",
+    "own term": "/ontology/UCMSCProduct.html",
+    "trial": "/trial/NCT01547091.html",
+    "claim": "/claim/C047.html",
+    "findings": "/findings",
+    "finding": "/findings",  # and the first of them
+    "why": "/why?subject=product:prednisone&predicate=rdf:type&object=stroma:CautionedCoMedication",
+    "questions": "/queries",
+    "lines": "/queries/response-by-arm-and-time",
+    "ranges": "/queries/doses-by-regimen",
+    "editor": editor(TYPES),
+    "answer": f"/sparql?{urlencode({'query': TYPES})}",
+    "error": f"/sparql?{urlencode({'query': 'SELECT ' + '?x ' * 60})}",
+    "about": "/about",
+    "graphs": "/graphs",
+    "graph": "/graphs/trials",
+    "download": "/dump",
+    "counts": "/.well-known/void",
+    "prefixes": "/.well-known/prefixes",
+    "not found": "/nowhere/at-all",
+    "refused": "/queries/doses-for-body-weight?weight=much",
+}
+LOOKS = {
+    "light": {"viewport": DESKTOP},
+    "dark, on a phone": {"viewport": PHONE, "color_scheme": "dark", "locale": "zh-TW"},
+}
+SCRIPT_BYTES = 100_000  # of a page, outside the editor
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_kind_of_page_is_for_everyone(come: Come, look: str) -> None:
+    if not AXE.is_file():
+        pytest.skip(NO_AXE)
+    who = come(**LOOKS[look])
+    wrong = []
+    for kind, path in EVERY_KIND.items():
+        page = who.open(path)
+        if kind == "finding":
+            page.locator("main a[href^='/finding/']").first.click()
+        if kind == "editor" and BUNDLE.is_file():
+            page.locator("#view tbody").wait_for()
+        wrong += [f"{kind}: {each}" for each in who.violations()]
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > LOOKS[look]["viewport"]["width"]:  # type: ignore[index]
+            wrong.append(f"{kind}: {wide} pixels wide")
+        scripts = page.evaluate(
+            "performance.getEntriesByType('resource').filter(each => each.initiatorType === 'script')"
+            ".reduce((sum, each) => sum + each.decodedBodySize, 0)"
+        )
+        if kind != "editor" and scripts > SCRIPT_BYTES:
+            wrong.append(f"{kind}: {scripts} bytes of script")
+    assert wrong == []
+
+
+@needs_bundle
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_view_of_an_answer_is_for_everyone(come: Come, look: str) -> None:
+    if not AXE.is_file():
+        pytest.skip(NO_AXE)
+    who = come(**LOOKS[look])
+    page = who.open(editor(COLOURFUL))
+    page.locator("#view tbody").wait_for()
+    assert who.violations() == []
+    for place in (1, 2):
+        page.locator(".views button").nth(place).click()
+        page.locator("#view svg").wait_for()
+        assert who.violations() == []
+    write(page, "SELECT * WHERE {\n  ?s ?p }")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    assert who.violations() == []
+    page.keyboard.press("Control+a")
+    page.keyboard.type("interfer")
+    page.locator("#editor .cm-tooltip-autocomplete li").first.wait_for()
+    assert who.violations() == []
+
+
+MOVED = """() => new Promise(done => {
+  let sum = 0;
+  new PerformanceObserver(list => {
+    for (const each of list.getEntries()) if (!each.hadRecentInput) sum += each.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 300);
+})"""
+
+
+@pytest.mark.parametrize("path", ["/", "/search?q=cell", "/editor", "/queries/response-by-arm-and-time"])
+def test_nothing_jumps_while_a_page_loads(come: Come, path: str) -> None:
+    page = come().open(path)
+    assert page.evaluate(MOVED) < 0.02
+
+
+def test_chinese_is_drawn_with_glyphs_of_its_own_script(come: Come) -> None:
+    """骨 differs between the scripts. Without a font every character is the same box."""
+    page = come().open("/")
+    drawn = page.evaluate(
+        """() => [["zh-Hans", "骨"], ["zh-Hant", "骨"], ["zh-Hans", "体"]].map(([lang, letter]) => {
+          const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+          canvas.lang = lang; document.body.append(canvas);
+          canvas.width = canvas.height = 64;
+          pen.font = "48px " + getComputedStyle(canvas).fontFamily;
+          pen.fillText(letter, 4, 52);
+          const ink = pen.getImageData(0, 0, 64, 64).data.filter((_, n) => n % 4 === 3).join();
+          canvas.remove();
+          return ink;
+        })"""
+    )
+    if drawn[0] == drawn[2]:
+        pytest.skip("needs fonts for Chinese (Debian: apt-get install fonts-noto-cjk)")
+    assert drawn[0] != drawn[1]
