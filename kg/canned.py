@@ -51,6 +51,7 @@ CHARTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "bars": (frozenset({"label", "value"}), frozenset({"series"})),
     "lines": (frozenset({"x", "y"}), frozenset({"series", "low", "high"})),
     "forest": (frozenset({"label", "value"}), frozenset({"low", "high", "series"})),
+    "ratios": (frozenset({"label", "value"}), frozenset({"low", "high", "series"})),  # on a log scale
     "ranges": (frozenset({"label", "low", "high"}), frozenset({"series"})),  # on a log scale
     "network": (frozenset({"source", "relation", "target"}), frozenset()),
 }

@@ -39,6 +39,28 @@ async def rows(engine: Engine, query: str, limits: Limits) -> list[dict[str, Nod
     return [{name: _node(cell) for name, cell in binding.items()} for binding in found["results"]["bindings"]]
 
 
+Facts = dict[str, list[Node]]  # predicate -> values
+
+
+async def facts(
+    engine: Engine, pattern: str, predicates: Iterable[str], limits: Limits, *, most: int
+) -> dict[str, Facts]:
+    """What some predicates say of each `?thing` that a pattern gives: thing -> predicate -> values, in order.
+
+    At most so many statements are read. (A filter: VALUES for the predicates would be joined as a product.)
+    """
+    found: dict[str, Facts] = {}
+    for row in await rows(
+        engine,
+        f"""SELECT DISTINCT ?thing ?p ?o WHERE {{
+          {pattern} ?thing ?p ?o FILTER(?p IN ({listed(predicates, ", ")}))
+        }} ORDER BY ?thing ?p ?o LIMIT {most}""",
+        limits,
+    ):
+        found.setdefault(row["thing"].value, {}).setdefault(row["p"].value, []).append(row["o"])
+    return found
+
+
 def text_of(row: Row, name: str) -> str:
     """The text of a cell; "" where it is unbound."""
     return row[name].value if name in row else ""
@@ -49,9 +71,9 @@ def whole_of(row: Row, name: str) -> int | None:
     return int(row[name].value) if name in row else None
 
 
-def listed(iris: Iterable[str]) -> str:
-    """IRIs as they stand in a VALUES block, each once, in order."""
-    return " ".join(str(NamedNode(iri)) for iri in dict.fromkeys(iris))
+def listed(iris: Iterable[str], between: str = " ") -> str:
+    """IRIs as they stand in a VALUES block, or with commas between them in a list, each once, in order."""
+    return between.join(str(NamedNode(iri)) for iri in dict.fromkeys(iris))
 
 
 def language_of(label: Literal) -> str:

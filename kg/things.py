@@ -14,10 +14,10 @@ from pyoxigraph import NamedNode
 
 from kg.engine import Engine, Limits
 from kg.names import Names, named, names
-from kg.rows import Node, Row, rows, text_of, whole_of
+from kg.rows import Node, Row, listed, rows, text_of, whole_of
 from kg.terms import BASE
 
-_WHOLE = 1_500  # statements that are read at once; of a thing with more, the first of each predicate
+_WHOLE = 400  # statements that are read at once; of a thing with more, the first of each predicate
 FIRST = 60
 _ONLY_SAID = 1_000
 _CLAIM = """
@@ -232,8 +232,7 @@ def _all_or_first(thing: str, counts: Mapping[str, int], *, coming: bool = False
         return ""
     edge, other = (f"?s ?p {thing}", "?s") if coming else (f"{thing} ?p ?o", "?o")
     if sum(counts.values()) <= _WHOLE:
-        narrowed = f"VALUES ?p {{ {' '.join(str(NamedNode(each)) for each in counts)} }} " if coming else ""
-        return narrowed + edge
+        return edge + (f" FILTER(?p IN ({listed(counts, ', ')}))" if coming else "")
     only = " FILTER(isIRI(?s))" if coming else ""
     return " UNION ".join(
         f"{{ SELECT DISTINCT ?p {other} WHERE {{ VALUES ?p {{ {NamedNode(each)} }} {edge} .{only} }} "

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kg.canned import CHARTS
-from kg.web.charts import Chart, Neighbour, around, draw
+from kg.web.charts import draw
+from kg.web.pictures import Moment, Neighbour, around, timeline
+from kg.web.svg import Chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 COLUMNS = ("a", "b", "c", "d", "e")
@@ -18,6 +20,7 @@ ROLES = {
     "bars": {"label": "a", "value": "b", "series": "c"},
     "lines": {"x": "b", "y": "c", "series": "a", "low": "d", "high": "e"},
     "forest": {"label": "a", "value": "b", "low": "c", "high": "d"},
+    "ratios": {"label": "a", "value": "b", "low": "c", "high": "d"},
     "ranges": {"label": "a", "low": "b", "high": "c"},
     "network": {"source": "a", "relation": "b", "target": "c"},
 }
@@ -54,7 +57,7 @@ def test_a_forest_plot_has_a_row_an_interval_and_a_square_for_each_effect() -> N
 def test_a_range_of_doses_is_on_a_log_scale() -> None:
     rows = [{"a": dose, "b": dose, "c": dose} for dose in ("1e6", "1e8", "1e7")]
     root = ElementTree.fromstring(drawn("ranges", rows).svg)
-    low, high, middle = [float(rect.get("x", "0")) for rect in list(root.iter(f"{SVG}rect"))[::2]]
+    low, high, middle = [float(rect.get("x", "0")) for rect in root.iter(f"{SVG}rect")]
     assert middle == pytest.approx((low + high) / 2, abs=0.2)
 
 
@@ -93,6 +96,75 @@ def test_whatever_the_cells_hold_the_chart_is_well_formed_and_runs_nothing(
     assert not any(name.startswith("on") or name == "style" for each in root.iter() for name in each.attrib)
     numbers = [value for each in root.iter() for value in each.attrib.values()]
     assert not any(value in ("nan", "inf", "-inf") for value in numbers)
+
+
+def test_no_difference_has_a_line_and_a_ratio_is_as_far_from_it_as_its_inverse() -> None:
+    rows = [{"a": value, "b": value, "c": value, "d": value} for value in ("0.5", "2")]
+    root = ElementTree.fromstring(drawn("ratios", rows).svg)
+    (nothing,) = [
+        float(line.get("x1", "0")) for line in root.iter(f"{SVG}line") if line.get("class") == "chart-nothing"
+    ]
+    half, twice = [float(rect.get("x", "0")) + 4.5 for rect in root.iter(f"{SVG}rect")]
+    assert nothing - half == pytest.approx(twice - nothing, abs=0.2)
+    differences = ElementTree.fromstring(
+        drawn("forest", [{"a": "x", "b": "0.2", "c": "-0.1", "d": "0.5"}]).svg
+    )
+    assert any(line.get("class") == "chart-nothing" for line in differences.iter(f"{SVG}line"))
+
+
+def test_series_differ_in_shape_and_not_in_colour_alone() -> None:
+    rows = [{"a": name, "b": month, "c": "1", "d": "", "e": ""} for name in "xyzw" for month in ("0", "1")]
+    root = ElementTree.fromstring(drawn("lines", rows).svg)
+    shapes = {
+        element.tag.removeprefix(SVG) for element in root.iter() if element.find(f"{SVG}title") is not None
+    }
+    outlines = {path.get("d") for path in root.iter(f"{SVG}path")}
+    assert {"circle", "rect"} <= shapes
+    assert len(outlines) == 2, "a triangle and a diamond"
+
+
+def test_of_several_numbers_for_one_time_one_is_joined_and_all_are_shown() -> None:
+    rows = [
+        {"a": "g", "b": month, "c": value, "d": "", "e": ""}
+        for month, value in (("0", "1"), ("0", "5"), ("6", "3"))
+    ]
+    root = ElementTree.fromstring(drawn("lines", rows).svg)
+    (line,) = root.iter(f"{SVG}polyline")
+    assert len(line.get("points", "").split(" ")) == 2
+    assert len(list(root.iter(f"{SVG}circle"))) == 3
+
+
+def test_a_timeline_is_in_step_with_the_years_and_an_estimate_is_hollow() -> None:
+    chart = timeline(
+        [
+            Moment("start", "2014"),
+            Moment("end", "2016-01-01", "estimated", sure=False),
+            Moment("no date", "soon"),
+        ],
+        "Timeline",
+    )
+    assert chart is not None
+    assert chart.left_out == 1
+    root = ElementTree.fromstring(chart.svg)
+    start, end = root.iter(f"{SVG}rect")
+    assert "hollow" in end.get("class", "")
+    assert "hollow" not in start.get("class", "")
+    year = float(start.get("width", "0"))
+    assert float(end.get("x", "0")) - float(start.get("x", "0")) == pytest.approx(2 * year, rel=0.01)
+    assert root.findtext(f"{SVG}desc") == "start: 2014; end: 2016-01-01, estimated"
+    assert timeline([Moment("x", "31 February"), Moment("y", "2014-13")], "Timeline") is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=20), st.one_of(st.text(max_size=12), st.dates().map(str))), max_size=6
+    )
+)
+def test_whatever_dates_there_are_a_timeline_is_well_formed(dates: list[tuple[str, str]]) -> None:
+    clean = [[re.sub("[^\x20-\ud7ff]", "", text) for text in pair] for pair in dates]
+    chart = timeline([Moment(name, date) for name, date in clean], "Timeline")
+    if chart is not None:
+        ElementTree.fromstring(chart.svg)
 
 
 def test_around_a_thing_every_neighbour_is_a_link_and_inferred_edges_are_dashed() -> None:

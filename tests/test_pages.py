@@ -288,6 +288,34 @@ def test_a_filter_that_no_finding_can_have_is_refused(site: httpx.Client, query:
         assert "stroma:DiscrepancyDifferentValues" in response.text
 
 
+# ------------------------------------------------------------------------------------------- trials
+
+
+def test_a_trial_s_page_has_its_design_arms_doses_dates_results_and_effects(site: httpx.Client) -> None:
+    page = site.get("/trial/NCT01663116.html").text
+    for part in ("design", "arms", "timeline", "results", "effects"):
+        assert f'id="{part}"' in page
+    for said in ("2,000,000 cells/kg", "45 % (N = 20)", "risk ratio", "completed study"):
+        assert said in page
+    pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(pictures) >= 5
+    for picture in pictures:
+        root = ElementTree.fromstring(picture)
+        assert all(root.findtext("{http://www.w3.org/2000/svg}" + name) for name in ("title", "desc"))
+
+
+def test_a_trial_without_numbers_or_arms_has_a_page_without_empty_parts(site: httpx.Client) -> None:
+    page = site.get("/trial/ra-2011.html").text
+    assert 'id="effects"' not in page
+    assert 'id="planned"' not in page
+
+
+def test_a_trial_s_page_is_in_the_reader_s_language(site: httpx.Client) -> None:
+    page = site.get("/trial/NCT01663116.html", headers={"Accept-Language": "zh-TW"}).text
+    for said in ("試驗組", "時間線", "第 3 個月", "已完成"):
+        assert said in page
+
+
 # ------------------------------------------------------------------------------------- what is not there
 
 

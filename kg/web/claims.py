@@ -52,7 +52,7 @@ _READING = tuple(
 Special = tuple[Description, str, dict[str, object]]  # with more names, the template, what it shows
 
 
-async def claim_page(engine: Engine, description: Description, limits: Limits) -> Special:
+async def claim_page(engine: Engine, description: Description, limits: Limits, language: str) -> Special:
     """What the page of a claim shows besides its description."""
     iri = description.iri
     said, against, found = await asyncio.gather(
@@ -77,7 +77,7 @@ async def claim_page(engine: Engine, description: Description, limits: Limits) -
     return await _with_names(engine, description, mentioned, limits), "claim.html", values
 
 
-async def finding_page(engine: Engine, description: Description, limits: Limits) -> Special:
+async def finding_page(engine: Engine, description: Description, limits: Limits, language: str) -> Special:
     """What the page of a finding shows besides its description."""
     said, every = await asyncio.gather(
         claims.involved_in(engine, description.iri, limits), claims.findings(engine, limits)

@@ -26,11 +26,12 @@ from kg.terms import BASE, RDF, RDFS, compress, expand, prefixes
 from kg.things import FIRST, Description, Listing, Statement, referring_to, values_of
 from kg.web import signposts
 from kg.web.asked import engine_of, index_of
-from kg.web.charts import Chart, Neighbour, around
 from kg.web.documents import document
 from kg.web.language import LANGUAGES, VARY, language_of, text, texts
 from kg.web.links import home_of, path_of_reason, path_of_thing
 from kg.web.pages import render
+from kg.web.pictures import Neighbour, around
+from kg.web.svg import Chart
 
 GRAPH_FORMATS = tuple(format for format in FORMATS if Kind.GRAPH in format.kinds and format.key != "html")
 _SHOWN = 12  # values of one predicate before the rest is folded away
@@ -142,6 +143,7 @@ async def thing_page(
         synonyms=_synonyms(description, label),
         types=groups(lambda each: each.held and each.predicate == RDF.type.value),
         sections=_sections(held),
+        pick=lambda curies: _picked(held, curies),
         matches=groups(lambda each: each.held and each.predicate in _MATCHES),
         reserved=groups(lambda each: not each.held),
         incoming=_came(description, language, own),
@@ -151,7 +153,7 @@ async def thing_page(
         questions=_questions(description, catalogue, language),
         downloads=[(label, path) for label, path, _ in forms(description.iri)],
         forms=[(type, path) for _, path, type in forms(description.iri)],
-        told=_told(description),
+        data=_data(description),
         shown=_SHOWN,
         name=name,
         path_of=path_of_thing,
@@ -298,6 +300,12 @@ def _sections(groups: Sequence[Group]) -> list[Section]:
     return [Section(heading, found) for heading, found in by.items() if found]
 
 
+def _picked(groups: Sequence[Group], curies: Iterable[str]) -> list[Group]:
+    """The groups of some predicates, in their order."""
+    by = {compress(group.predicate): group for group in groups}
+    return [by[curie] for curie in curies if curie in by]
+
+
 def _grouped(
     description: Description, statements: Iterable[Statement], language: str, own: str
 ) -> list[Group]:
@@ -419,7 +427,7 @@ def _questions(description: Description, catalogue: Catalogue, language: str) ->
     return found
 
 
-def _told(description: Description) -> Markup | None:
+def _data(description: Description) -> Markup | None:
     """The thing in JSON-LD, for the page's data block; no browser runs it, and a "<" could only end it."""
     context: dict[str, object] = {}
 

@@ -25,18 +25,23 @@ from kg.things import Description, describe, standing
 from kg.web.asked import engine_of, index_of
 from kg.web.claims import claim_page, finding_page
 from kg.web.formats import negotiate
-from kg.web.language import VARY
+from kg.web.language import VARY, language_of
 from kg.web.links import PAGES
 from kg.web.openapi import IRI, described, format_parameter, media_types, parameter
 from kg.web.problems import NotFound
 from kg.web.responder import Responder
 from kg.web.thing_page import GRAPH_FORMATS, listing_page, thing_page
+from kg.web.trial_page import trial_page
 
 _SUFFIXES = {format.suffix: format.key for format in GRAPH_FORMATS} | {"html": "html"}
 _QUERY = "CONSTRUCT {{ {thing} ?p ?o }} WHERE {{ {thing} ?p ?o }}"
 _REPLACED_BY = OBO("IAO_0100001")
 # Kinds of thing whose pages show more than their description.
-_SPECIAL = {STROMA.Claim.value: claim_page, STROMA.Discrepancy.value: finding_page}
+_SPECIAL = {
+    STROMA.Claim.value: claim_page,
+    STROMA.Discrepancy.value: finding_page,
+    STROMA.ClinicalStudy.value: trial_page,
+}
 
 
 class Obsolete(StromaError):
@@ -71,7 +76,8 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         kinds = {node.value for node in description.values(RDF.type.value)}
         for kind, page in _SPECIAL.items():
             if kind in kinds:
-                description, template, more = await page(engine_of(request), description, limits)
+                language = language_of(request)
+                description, template, more = await page(engine_of(request), description, limits, language)
                 return await thing_page(request, description, catalogue, template=template, more=more)
         return await thing_page(request, description, catalogue)
 
