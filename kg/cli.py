@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ import typer
 from kg.engine import Limits, guard
 from kg.engine.formats import Kind, named_format
 from kg.errors import BuildError, EndpointError, SnapshotError, SourceError, StromaError, UsageError
+from kg.services import read as read_services
 from kg.settings import Settings
 from kg.terms import compress
 
@@ -279,11 +280,16 @@ def _text_of(what: str, values: Mapping[str, str], settings: Settings) -> str:
 
 
 async def _ask(snapshot: Snapshot, settings: Settings, text: str, format: Format, as_table: bool) -> None:
+    from kg.engine.federation import Federation
     from kg.engine.memory import MemoryEngine
 
     # What the engine's log says of a query, its error says too; here one line is enough.
     logging.getLogger("kg").setLevel(logging.CRITICAL)
-    async with MemoryEngine(snapshot, workers=1) as engine:
+    async with AsyncExitStack() as running:
+        federation = None
+        if settings.services:
+            federation = await running.enter_async_context(Federation(settings.services))
+        engine = await running.enter_async_context(MemoryEngine(snapshot, workers=1, federation=federation))
         answer = await engine.query(text, accept=format, limits=Limits.of(settings))
         if as_table:
             _print_table(json.loads(await answer.read()))
@@ -432,6 +438,7 @@ def import_(
     "Serve a graph over HTTP.",
     "kg serve",
     "kg serve --port 9000",
+    "kg serve --services https://sparql.uniprot.org/sparql",
     "kg serve --data trials.ttl --data more.nq.gz",
 )
 def serve(
@@ -441,6 +448,14 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Default: HOST, or 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: PORT, or 8000.")] = None,
+    services: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL|FILE",
+            help="An endpoint that SERVICE may ask, or a file of them; may be repeated. Default: "
+            "KG_SERVICES, or none.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the published graph, or RDF files as they are, until Ctrl-C.
 
@@ -454,6 +469,8 @@ def serve(
         settings = replace(settings, host=host)
     if port is not None:
         settings = replace(settings, port=port)
+    if services:
+        settings = replace(settings, services=read_services(" ".join(services)))
     if data:
         _serve(snapshot_of_files(data, settings.var), settings)
     else:

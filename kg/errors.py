@@ -21,6 +21,7 @@
         ├── QueryTimeout           it ran longer than the stated limit
         ├── QueryOutOfMemory       it needed more memory than the stated limit
         ├── QueryCancelled         somebody who may do so stopped it by its id
+        ├── ServiceFailed          another endpoint that its SERVICE asks did not answer as it should
         ├── QueryFailed            the evaluator stopped with an error of its own
         └── ServerBusy             the queue is full; come back after `retry_after` seconds
 
@@ -202,6 +203,13 @@ class QueryCancelled(QueryError):
 
     status = 503
     slug = "query-cancelled"
+
+
+class ServiceFailed(QueryError):
+    """Another endpoint that the query asks by SERVICE did not answer as it should; the message names it."""
+
+    status = 502
+    slug = "service-failed"
 
 
 class QueryFailed(QueryError):

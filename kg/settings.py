@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kg import services
 from kg.errors import UsageError
 from kg.terms import ROOT
 
@@ -49,6 +50,11 @@ class Settings:
     body_seconds: float = 30.0  # then until the request's body is here
     client_rate: float = 0.0  # requests a second that one client may send; 0: any number
     client_burst: int = 20  # so many of them at once
+    services: tuple[str, ...] = ()  # endpoints that SERVICE may ask; see kg/services.py
+    service_seconds: float = 20.0  # one of them may take, within query_seconds
+    service_bytes: int = 16 * 1024**2  # of what they answer to one query, uncompressed
+    service_queries: int = 8  # queries at once that ask other endpoints
+    service_values: int = 1000  # of ours sent along with a call, so that it answers what fits; 0: none
     log: str = ""  # where requests and events are logged as JSON lines: a file, - for stderr, "" for nowhere
     log_clients: str = "coarse"  # in the log: the client's network ("coarse"), "whole" address, or "off"
     log_queries: str = "hash"  # in the log: a query's "hash", or its "text" too
@@ -81,6 +87,10 @@ class Settings:
             ("body_seconds", self.body_seconds, 0.001, 86_400),
             ("client_rate", self.client_rate, 0, 10**6),
             ("client_burst", self.client_burst, 1, 10**6),
+            ("service_seconds", self.service_seconds, 0.001, 86_400),
+            ("service_bytes", self.service_bytes, 1024, 2**30),
+            ("service_queries", self.service_queries, 1, 1_024),
+            ("service_values", self.service_values, 0, 100_000),
         ):
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value}; it must lie between {least} and {most}")
@@ -95,6 +105,13 @@ class Settings:
         ):
             if word not in words:
                 raise UsageError(f"{name} is {word!r}; it must be one of {', '.join(words)}")
+        for service in self.services:
+            services.check(service)
+        if self.services and is_remote(self.engine):
+            raise UsageError(
+                "services: SERVICE needs the graph on this machine, and engine is another server's address. "
+                "Leave one of the two out"
+            )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -128,6 +145,11 @@ class Settings:
             ("body_seconds", float),
             ("client_rate", float),
             ("client_burst", int),
+            ("services", services.read),
+            ("service_seconds", float),
+            ("service_bytes", int),
+            ("service_queries", int),
+            ("service_values", int),
             ("log", str),
             ("log_clients", str),
             ("log_queries", str),
@@ -139,6 +161,6 @@ class Settings:
                 try:
                     values[name] = kind(environ[variable])
                 except ValueError:
-                    called = {int: "whole number", float: "number"}.get(kind, kind.__name__)
+                    called = {"int": "whole number", "float": "number"}.get(kind.__name__, kind.__name__)
                     raise UsageError(f"{variable}={environ[variable]!r} is not a {called}") from None
         return cls(**values)  # type: ignore[arg-type]

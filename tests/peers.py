@@ -32,9 +32,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def ours(snapshot: Snapshot, **settings: object) -> Iterator[str]:
+def ours(snapshot: Snapshot, *, port: int | None = None, **settings: object) -> Iterator[str]:
     """Our server on a snapshot, with these settings; it has to end well when it is told to."""
-    port = free_port()
+    port = port or free_port()
     program = (
         "from pathlib import Path; from kg.settings import Settings\n"
         "from kg.snapshot import open_snapshot; from kg.web.app import run\n"

@@ -238,3 +238,29 @@ def test_what_the_evaluator_takes_for_a_call_the_guard_refuses(
         if called_out(store, query):
             with pytest.raises((QueryRefused, QuerySyntaxError)):
                 guard.inspect(query, LIMITS)
+
+
+LISTED = replace(LIMITS, services=frozenset({"http://127.0.0.1:9/", "http://127.0.0.1:9/a"}))
+
+
+@given(GLUE, GLUE, CALL, GLUE, TARGET, st.sampled_from(["{{ ?s ?p ?o }}", "{{ {} {{ ?s ?p ?o }} }}"]))
+def test_with_a_list_too_no_call_is_left_for_the_evaluator(
+    one: str, two: str, call: str, three: str, target: str, group: str
+) -> None:
+    """What is evaluated here, and what is sent elsewhere, asks nobody."""
+    store = Store()
+    store.load(b"<a:a> <a:b> true, 1, 1.5, 'x', 'x'@en .", format=RdfFormat.TURTLE)
+    inner = group.format(f"{one}{call}{three}{target}")
+    for head in (f"{two}{call}{three}{target}", "SERVICE <http://127.0.0.1:9/>"):
+        query = f"{PREFIXES}SELECT * {{ {one}{head} {inner} }}"
+        try:
+            inspection = guard.inspect(query, LISTED)
+        except (QueryRefused, QuerySyntaxError):
+            continue
+        left, at = "", 0
+        for each in inspection.calls:
+            assert each.endpoint in LISTED.services
+            left += f"{query[at : each.start]} VALUES () {{}} "
+            at = each.end
+            assert not called_out(store, f"{PREFIXES}SELECT * {query[each.group : each.end]}")
+        assert not called_out(store, left + query[at:])

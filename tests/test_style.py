@@ -23,6 +23,7 @@ HOMES = {
     "typer": {"kg/cli.py", "kg/__main__.py"},
     "httpx": {
         "loaders/fetch.py",
+        "kg/engine/broker.py",
         "kg/engine/publishing.py",
         "kg/engine/remote.py",
         "kg/selfcheck.py",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kg.engine.formats import Format
+from kg.services import networks
 from kg.settings import Settings
 from kg.snapshot import Snapshot
 
@@ -40,6 +41,10 @@ class Limits:
     query_bytes: int = 256 * 1024  # length of the text in UTF-8
     query_tokens: int = 50_000
     query_nesting: int = 500  # brackets of any kind
+    services: frozenset[str] = frozenset()  # endpoints that SERVICE may ask
+    service_seconds: float = 20.0  # for one of them, of `seconds`
+    service_bytes: int = 16 * 1024**2  # of what they answer together
+    service_values: int = 1000  # of ours sent along with a call
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
@@ -50,6 +55,10 @@ class Limits:
             query_bytes=settings.query_bytes,
             query_tokens=settings.query_tokens,
             query_nesting=settings.query_nesting,
+            services=frozenset(networks(settings.services)),
+            service_seconds=settings.service_seconds,
+            service_bytes=settings.service_bytes,
+            service_values=settings.service_values,
         )
 
 
@@ -77,11 +86,16 @@ class Figures:
 
     `answers` by outcome: "complete", "gone" (nobody wants it any more) or the slug of an error. `replaced`
     by why a worker was: "crashed", "deadline", "gone", "grown" (in memory), "recycled" (after many queries),
-    "keeper" (its keeper died).
+    "keeper" (its keeper died). `calls` are requests to other endpoints, by endpoint and outcome: "answered",
+    "failed", "late", "too-large", "refused" (its address), "gone"; `call_seconds` and `call_bytes` (of what
+    they answered) are by endpoint.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
     replaced: Counter[str] = field(default_factory=Counter)
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    call_seconds: dict[str, float] = field(default_factory=dict)
+    call_bytes: Counter[str] = field(default_factory=Counter)
 
 
 async def _nothing() -> None:
@@ -105,6 +119,7 @@ class Answer:
     complete: asyncio.Future[bytes | None] | None = None  # None where `whole` is there
     milliseconds: Mapping[str, float] = field(default_factory=dict)  # step -> time; for Server-Timing
     close: Callable[[], Awaitable[None]] = _nothing
+    silenced: tuple[str, ...] = ()  # endpoints whose SERVICE SILENT failed, so that it gave nothing
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks
@@ -142,7 +157,7 @@ class Engine(Protocol):
         `dataset` overrides the query's own FROM clauses. Without either the default graph is the union of
         all graphs, and every graph can be named. A relative IRI is one below `kg.terms.BASE`. Raises
         QuerySyntaxError, QueryRefused, QueryTooLarge, QueryTimeout, QueryOutOfMemory, QueryFailed,
-        ServerBusy, or UsageError for an unknown graph.
+        ServiceFailed, ServerBusy, or UsageError for an unknown graph.
         """
         ...
 

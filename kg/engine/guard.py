@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
@@ -68,10 +68,11 @@ _UPDATES = frozenset(
 )
 _UNREPEATABLE = ("NOW", "RAND", "UUID")
 
-_NO_SERVICE = (
+NO_SERVICE = (
     "SERVICE is not allowed here: this endpoint asks no other server. Query the other endpoint yourself "
     "and join the answers, or federate from there into this endpoint"
 )
+_MOST_CALLS = 10  # SERVICE clauses of a query
 NO_UPDATE = (
     "Updates are not allowed here: new knowledge enters through a loader and a build (`kg build`), "
     "which checks it and publishes a new snapshot"
@@ -87,15 +88,30 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Call:
+    """A SERVICE clause: the endpoint it asks, whether SILENT stands there, and its place in the text:
+    `text[start:end]` is the clause, `text[group:end]` its pattern with the braces around it."""
+
+    endpoint: str
+    silent: bool
+    start: int
+    group: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What the tokens tell of a query: the kind of its result, the graphs of its FROM clauses, if any, and
-    whether the same snapshot gives the same answer again: not with NOW, RAND or UUID; and not to the letter
-    (`exact`) where it makes blank nodes, whose labels differ each time."""
+    whether the same snapshot gives the same answer again: not with NOW, RAND or UUID, nor where another
+    endpoint is asked; and not to the letter (`exact`) where it makes blank nodes, whose labels differ each
+    time. `prologue` is where its prefixes and base end, `calls` are its SERVICE clauses in their order."""
 
     kind: Kind
     dataset: Dataset | None
     repeatable: bool
     exact: bool
+    prologue: int = 0
+    calls: tuple[Call, ...] = ()
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -124,8 +140,8 @@ def tokens(text: str) -> Iterator[Token]:
 def inspect(text: str, limits: Limits) -> Inspection:
     """Judge a query's text; what comes back is fit to be evaluated in a worker.
 
-    Raises QueryTooLarge naming the cap, QueryRefused for SERVICE and every update, QuerySyntaxError where
-    it is not a query at all.
+    Raises QueryTooLarge naming the cap, QueryRefused for every update and for SERVICE to an endpoint that is
+    not among `limits.services`, QuerySyntaxError where it is not a query at all.
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limits.query_bytes:
@@ -133,7 +149,7 @@ def inspect(text: str, limits: Limits) -> Inspection:
             f"The query has {size:,} bytes; the limit is {limits.query_bytes:,}. Send fewer values at once, "
             "or download the data and query it locally"
         )
-    caps = limits.query_tokens, limits.query_nesting
+    caps = limits.query_tokens, limits.query_nesting, limits.services
     # Editors, canned queries and monitors send the same few texts again and again.
     return _judged_again(text, *caps) if size <= 4096 else _judged(text, *caps)
 
@@ -175,9 +191,9 @@ def check_graphs(dataset: Dataset, graphs: Mapping[str, int]) -> None:
             )
 
 
-def _judged(text: str, most_tokens: int, deepest: int) -> Inspection:
+def _judged(text: str, most_tokens: int, deepest: int, services: frozenset[str]) -> Inspection:
     significant = _within_caps(text, most_tokens, deepest)
-    inspection = _judge(text, significant)
+    inspection = _judge(text, significant, services)
     if "\\u" in text or "\\U" in text:
         # The standard lets an engine replace \uXXXX before it reads tokens; ours does it inside strings and
         # IRIs only. What is refused after replacement is refused by both readings.
@@ -186,7 +202,12 @@ def _judged(text: str, most_tokens: int, deepest: int) -> Inspection:
             again = _within_caps(unescaped, most_tokens, deepest)
         except QuerySyntaxError:
             return inspection
-        _refuse_service(again, _declared(again)[0])
+        calls = _calls(unescaped, again, *_declared(again)[:2], services)
+        if [call.endpoint for call in calls] != [call.endpoint for call in inspection.calls]:
+            raise QueryRefused(
+                "This query has another SERVICE clause when its \\u escapes are read first, as the standard "
+                "lets an endpoint do; write the characters themselves"
+            )
     return inspection
 
 
@@ -220,7 +241,7 @@ def _within_caps(text: str, most_tokens: int, deepest: int) -> list[Token]:
     return kept
 
 
-def _judge(text: str, significant: list[Token]) -> Inspection:
+def _judge(text: str, significant: list[Token], services: frozenset[str]) -> Inspection:
     prefixes, base, at = _declared(significant)
     if at == len(significant):
         raise QuerySyntaxError("it is empty; it starts with SELECT, ASK, CONSTRUCT or DESCRIBE")
@@ -239,36 +260,145 @@ def _judge(text: str, significant: list[Token]) -> Inspection:
             f"a query starts with SELECT, ASK, CONSTRUCT or DESCRIBE, not with {first.text[:40]!r}{hint}"
         )
         raise QuerySyntaxError(problem, *_place(text, first.start))
-    _refuse_service(significant, prefixes)
+    calls = _calls(text, significant, prefixes, base, services)
     words = {token.text.upper() for token in significant if token.kind == "word"}
     # Substrings: our parser reads `trueNOW()` as two words.
     repeatable = not any(each in word for word in words for each in _UNREPEATABLE)
     makes_nodes = any("BNODE" in word for word in words) or (
         form == "CONSTRUCT" and any(kind == "blank" or text == "[" for kind, text, _ in significant)
     )
-    return Inspection(_FORMS[form], _graphs(significant[at:], prefixes, base), repeatable, not makes_nodes)
+    graphs = _graphs(significant[at:], prefixes, base)
+    return Inspection(
+        _FORMS[form], graphs, repeatable and not calls, not makes_nodes, significant[at].start, calls
+    )
 
 
-def _refuse_service(significant: list[Token], prefixes: Mapping[str, str]) -> None:
-    """Refuse SERVICE, also glued to what stands before or after it; see the module's docstring."""
-    depth = 0
-    for number, (kind, text, _) in enumerate(significant):
+def _calls(
+    text: str,
+    significant: list[Token],
+    prefixes: Mapping[str, str],
+    base: str,
+    services: frozenset[str],
+) -> tuple[Call, ...]:
+    """The SERVICE clauses of a query; raises QueryRefused for one that may not be, in whatever way written.
+
+    Also glued to what stands before or after it; see the module's docstring.
+    """
+    calls: list[Call] = []
+    groups: list[
+        str
+    ] = []  # for each brace that is open, what its group is of: "GRAPH", "" for nothing special
+    opened: Call | None = None  # the clause we are in, and how deep its own group is
+    level = depth = 0
+    for number, token in enumerate(significant):
+        kind, said, _ = token
         if kind == "mark":
-            depth += (text in "({[") - (text in ")}]")
-        elif kind == "word":
-            if "SERVICE" in text.upper():
-                raise QueryRefused(_NO_SERVICE)
-        elif kind == "name":
-            prefix = text.partition(":")[0]
-            if "SERVICE" not in prefix.upper():
-                continue
-            # A declared prefix such as `service:` is a name like any other, unless it stands where a call
-            # would: before a brace and not after GRAPH.
-            after = significant[number + 1].text if number + 1 < len(significant) else ""
-            before = significant[number - 1].text.upper() if number else ""
-            called = depth > 0 and after == "{" and before != "GRAPH"
-            if called or (prefix not in prefixes and not before.endswith("PREFIX")):
-                raise QueryRefused(_NO_SERVICE)
+            depth += (said in "({[") - (said in ")}]")
+            if said == "{":
+                groups.append(_group_of(significant, number, prefixes))
+            elif said == "}" and groups:
+                groups.pop()
+                if opened is not None and len(groups) == level:
+                    calls.append(replace(opened, end=token.start + 1))
+                    opened = None
+        elif _is_call(significant, number, prefixes, depth):
+            if not services:
+                raise QueryRefused(NO_SERVICE)
+            place = _place(text, token.start)
+            where = "The SERVICE clause at line {}, column {}".format(*place)
+            if opened is not None:
+                raise QueryRefused(
+                    f"{where} stands in another one. Only this endpoint knows whom it may ask; put the two "
+                    "side by side, so that it asks both and joins what they say"
+                )
+            opened, level = _call(significant, number, prefixes, base, services, where), len(groups)
+            if not groups:
+                raise QuerySyntaxError("a SERVICE clause stands inside the braces of WHERE", *place)
+            if not opened.group:
+                raise QuerySyntaxError("after the address of SERVICE its pattern is expected, { … }", *place)
+            for group in groups:
+                if group:
+                    raise QueryRefused(f"{where} stands in {group}, {_INSTEAD[group]}")
+            if len(calls) == _MOST_CALLS:
+                raise QueryRefused(
+                    f"The query has more than {_MOST_CALLS} SERVICE clauses, which is the limit"
+                )
+    if opened is not None:
+        raise QuerySyntaxError("this SERVICE clause does not end", *_place(text, opened.start))
+    return tuple(calls)
+
+
+_INSTEAD = {
+    "EXISTS": "which asks once for each row. Use MINUS, or OPTIONAL and FILTER(!BOUND(…))",
+    "LATERAL": "which asks once for each row. Leave LATERAL out",
+    "GRAPH": "which means nothing elsewhere. Put it beside the GRAPH clause",
+}
+
+
+def _group_of(significant: list[Token], brace: int, prefixes: Mapping[str, str]) -> str:
+    """What makes the group at a brace a special one for SERVICE, a key of `_INSTEAD`, or ""."""
+    before, target = ([Token("", "", 0)] * 2 + significant[max(0, brace - 2) : brace])[-2:]
+    if target.kind == "word":
+        return next((name for name in ("EXISTS", "LATERAL") if target.text.upper().endswith(name)), "")
+    if target.kind in ("iri", "name", "variable"):
+        if before.kind == "word" and before.text.upper().endswith("GRAPH"):
+            return "GRAPH"
+        if target.text.upper().startswith("GRAPH") and target.text.partition(":")[0] not in prefixes:
+            return "GRAPH"  # GRAPHex:a, as our parser lets one write
+    return ""
+
+
+def _is_call(significant: list[Token], number: int, prefixes: Mapping[str, str], depth: int) -> bool:
+    kind, text, _ = significant[number]
+    if kind == "word":
+        return "SERVICE" in text.upper()
+    if kind != "name":
+        return False
+    prefix = text.partition(":")[0]
+    if "SERVICE" not in prefix.upper():
+        return False
+    # A declared prefix such as `service:` is a name like any other, unless it stands where a call would:
+    # before a brace and not after GRAPH.
+    after = significant[number + 1].text if number + 1 < len(significant) else ""
+    before = significant[number - 1].text.upper() if number else ""
+    called = depth > 0 and after == "{" and before != "GRAPH"
+    return called or (prefix not in prefixes and not before.endswith("PREFIX"))
+
+
+def _call(
+    significant: list[Token],
+    number: int,
+    prefixes: Mapping[str, str],
+    base: str,
+    services: frozenset[str],
+    where: str,
+) -> Call:
+    """The clause that begins at a token, its end still unknown, `group` 0 where none follows.
+
+    Raises QueryRefused where it asks anybody but a listed endpoint.
+    """
+    rest = significant[number + 1 : number + 4]
+    silent = bool(rest) and rest[0].kind == "word" and rest[0].text.upper() == "SILENT"
+    target, brace = (*rest[silent:], Token("", "", 0), Token("", "", 0))[:2]
+    if significant[number].text.upper() != "SERVICE" or target.kind not in ("iri", "name", "variable"):
+        raise QueryRefused(
+            f"{where} is not written as SERVICE <address> {{ … }} or SERVICE SILENT <address> {{ … }}, with "
+            "spaces"
+        )
+    known = sorted(services)
+    listed = f"the endpoints it may ask: {', '.join(f'<{iri}>' for iri in known[:5])}"
+    listed += f" and {len(known) - 5} more, see /about" if len(known) > 5 else ""
+    if target.kind == "variable":
+        raise QueryRefused(f"{where} asks {target.text}, which may be anybody. Name one of {listed}")
+    if target.kind == "iri":
+        endpoint = _resolved(target.text, base)
+    else:
+        prefix, _, local = target.text.partition(":")
+        endpoint = prefixes.get(prefix, "") + re.sub(r"\\(.)", r"\1", local)
+    if endpoint not in services:
+        raise QueryRefused(f"{where} asks <{endpoint[:200]}>, which is not among {listed}")
+    group = brace.start if brace.text == "{" else 0
+    return Call(endpoint, silent, significant[number].start, group, group)
 
 
 def _declared(significant: list[Token]) -> tuple[dict[str, str], str, int]:

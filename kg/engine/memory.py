@@ -27,14 +27,17 @@ from kg.engine.body import Body, Spool
 from kg.engine.crashes import Crashes
 from kg.engine.disk import BYTES_PER_QUAD
 from kg.engine.extensions import unsupported
+from kg.engine.federation import Federation
 from kg.engine.formats import Format
 from kg.errors import (
     QueryError,
     QueryFailed,
     QueryOutOfMemory,
+    QueryRefused,
     QuerySyntaxError,
     QueryTimeout,
     ServerBusy,
+    ServiceFailed,
     SnapshotError,
     StromaError,
 )
@@ -45,6 +48,7 @@ log = logging.getLogger(__name__)
 
 _TRIES = 3  # times a query is asked again because the keeper died under it
 _RECYCLE_SHARE = 4  # a worker that kept more than a quarter of its memory after a query is replaced
+_EMPTY: dict[str, list[str]] = {"default": [], "named": []}  # a dataset without graphs
 _NO_KEEPER = "The process that holds the graph ended; ask again in a moment"
 _DOWNLOAD = "Narrow the query (LIMIT, fewer patterns), or download the data and query it locally"
 
@@ -56,10 +60,11 @@ class _KeeperGone(QueryFailed):
 class _Query:
     """One query while a worker evaluates it: the head of its answer to come, and its body."""
 
-    def __init__(self, text: str, limits: Limits, body: Body) -> None:
+    def __init__(self, text: str, limits: Limits, body: Body, *, counts: bool) -> None:
         self.text = text
         self.limits = limits
         self.body = body
+        self.counts = counts  # among the answers; what is asked on the way to one does not
         self.head: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.deadline: asyncio.TimerHandle | None = None
         self.problem: QueryError | None = None
@@ -101,12 +106,12 @@ class _Worker(asyncio.Protocol):
 
     # -------------------------------------------------------------------------- what the pool calls
 
-    def ask(self, query: _Query, request: dict[str, Any]) -> None:
+    def ask(self, query: _Query, request: dict[str, Any], bodies: bytes) -> None:
         """Send a query; what comes back goes into it."""
         assert self._transport is not None
         self.query = query
         self.asked += 1
-        self._transport.write(worker.request_frame(request))
+        self._transport.write(worker.request_frame(request, bodies))
 
     def go_on(self) -> None:
         """Read again what the worker writes, after its query's body was full."""
@@ -189,6 +194,8 @@ def _error_of(said: dict[str, Any]) -> QueryError:
         return QuerySyntaxError(said["problem"], said["line"], said["column"])
     if said["kind"] == "function":
         return unsupported(said["iri"], said["problem"])
+    if said["kind"] == "service":
+        return ServiceFailed(said["problem"])
     if said["kind"] == "memory":
         return QueryOutOfMemory(f"The query needed more memory than one query may use. {_DOWNLOAD}")
     return QueryFailed(f"The evaluator stopped: {said['problem']}")
@@ -198,7 +205,8 @@ class MemoryEngine:
     """A snapshot in memory behind `workers` processes; up to `queue` queries wait for one.
 
     A worker is replaced after `worker_queries`. Answers that clients take slowly wait in `spool`; those of at
-    most `keep_bytes` can be had whole (`Answer.complete`). `crashes` and `figures` may be shared by engines.
+    most `keep_bytes` can be had whole (`Answer.complete`). `federation`, started, asks other endpoints;
+    without, SERVICE is refused. `crashes`, `figures` and `federation` may be shared by engines.
     `why` says in a sentence why it is this engine.
     """
 
@@ -216,6 +224,7 @@ class MemoryEngine:
         crashes: Crashes | None = None,
         figures: Figures | None = None,
         why: str = "",
+        federation: Federation | None = None,
     ) -> None:
         self._why = why
         self._snapshot = snapshot
@@ -226,6 +235,7 @@ class MemoryEngine:
         self._spool = spool or Spool(0)
         self._crashes = crashes or Crashes()
         self._figures = figures or Figures()
+        self._federation = federation
         self._workers: dict[int, _Worker] = {}
         self._idle: list[_Worker] = []
         self._waiting: deque[asyncio.Future[_Worker]] = deque()
@@ -324,10 +334,9 @@ class MemoryEngine:
                 "dataset": None if chosen is None else {"default": chosen.default, "named": chosen.named},
                 "memory_bytes": limits.memory_bytes,
             }
-            for _ in range(_TRIES):
-                with contextlib.suppress(_KeeperGone):
-                    return await self._evaluate(text, request, accept, limits)
-            raise ServerBusy("The process that holds the graph ends again and again; ask again later", 30)
+            if inspection.calls:
+                return await self._federated(text, inspection, request, accept, limits)
+            return await self._tried(text, request, accept, limits)
         except StromaError as problem:
             self._figures.answers[problem.slug] += 1
             raise
@@ -335,31 +344,91 @@ class MemoryEngine:
             self._figures.answers["gone"] += 1
             raise
 
-    async def _evaluate(self, text: str, request: dict[str, Any], accept: Format, limits: Limits) -> Answer:
+    async def _federated(
+        self,
+        text: str,
+        inspection: guard.Inspection,
+        request: dict[str, Any],
+        accept: Format,
+        limits: Limits,
+    ) -> Answer:
+        """Have the SERVICE clauses answered first, then evaluate with what came; one deadline for both."""
+        if self._federation is None:
+            raise QueryRefused(guard.NO_SERVICE)
+        started = time.perf_counter()
+
+        async def variables(query: str) -> bytes:
+            aside = {**request, "text": query, "format": worker.VARIABLES, "dataset": _EMPTY}
+            return await (await self._tried(text, aside, accept, limits, counts=False)).read()
+
+        async with self._federation.turn(limits.seconds):
+            gathered = await self._federation.gather(text, inspection, limits, variables)
+            answer = await self._tried(
+                text,
+                {**request, **gathered.request},
+                accept,
+                limits,
+                gathered.bodies,
+                spent=time.perf_counter() - started,
+            )
+        answer.milliseconds = {"services": gathered.milliseconds, **answer.milliseconds}
+        return answer
+
+    async def _tried(
+        self,
+        text: str,
+        request: dict[str, Any],
+        accept: Format,
+        limits: Limits,
+        bodies: bytes = b"",
+        *,
+        spent: float = 0.0,
+        counts: bool = True,
+    ) -> Answer:
+        """Evaluate a request, again where the keeper died under it; `text` is the query it belongs to.
+
+        `spent` are seconds of the query's time that are over already.
+        """
+        for _ in range(_TRIES):
+            with contextlib.suppress(_KeeperGone):
+                return await self._evaluate(text, request, accept, limits, bodies, spent, counts)
+        raise ServerBusy("The process that holds the graph ends again and again; ask again later", 30)
+
+    async def _evaluate(
+        self,
+        text: str,
+        request: dict[str, Any],
+        accept: Format,
+        limits: Limits,
+        bodies: bytes,
+        spent: float,
+        counts: bool,
+    ) -> Answer:
         loop = asyncio.get_running_loop()
         asked = time.perf_counter()
         mine = await self._acquire(limits)
         began = time.perf_counter()
         body = Body(self._spool, keep_bytes=self._keep_bytes, on_room=mine.go_on)
-        query = _Query(text, limits, body)
-        query.deadline = loop.call_later(limits.seconds, self._late, mine, query)
-        mine.ask(query, request)
+        query = _Query(text, limits, body, counts=counts)
+        query.deadline = loop.call_later(limits.seconds - spent, self._late, mine, query)
+        mine.ask(query, request, bodies)
         try:
             head = await query.head
         except BaseException:
             self._give_up(mine, query)
             raise
         milliseconds = {"queue": (began - asked) * 1000, "evaluate": head["evaluate"]}
+        silenced = tuple(head.get("silenced", ()))
         whole = body.whole()
         if whole is not None:
-            return Answer(accept, _once(whole), whole, milliseconds=milliseconds)
+            return Answer(accept, _once(whole), whole, milliseconds=milliseconds, silenced=silenced)
 
         async def close() -> None:
             if not body.ended and query.problem is None:
                 self._figures.answers["gone"] += 1
             self._give_up(mine, query)
 
-        return Answer(accept, body.take(), None, body.completed(), milliseconds, close)
+        return Answer(accept, body.take(), None, body.completed(), milliseconds, close, silenced)
 
     # ------------------------------------------------------------------------------------ the pool
 
@@ -425,7 +494,12 @@ class MemoryEngine:
         if query.deadline is not None:
             query.deadline.cancel()
         # What failed before its head is counted where it is raised.
-        if query.head.done() and not query.head.cancelled() and query.head.exception() is None:
+        if (
+            query.counts
+            and query.head.done()
+            and not query.head.cancelled()
+            and query.head.exception() is None
+        ):
             if query.problem is not None:
                 self._figures.answers[query.problem.slug] += 1
             elif query.body.ended:

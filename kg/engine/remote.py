@@ -28,6 +28,7 @@ from kg.engine.worker import explained
 from kg.errors import (
     QueryError,
     QueryFailed,
+    QueryRefused,
     QuerySyntaxError,
     QueryTimeout,
     QueryTooLarge,
@@ -173,6 +174,8 @@ class RemoteEngine:
         """See `kg.engine.Engine.query`; QueryTooLarge also for an answer that we would have to write anew."""
         try:
             inspection = guard.inspect(text, limits)
+            if inspection.calls:
+                raise QueryRefused(guard.NO_SERVICE)  # that server would ask whom it likes
             chosen = dataset or inspection.dataset
             if chosen is not None:
                 guard.check_graphs(chosen, self._snapshot.graphs)

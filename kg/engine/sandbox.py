@@ -1,4 +1,4 @@
-"""Locks on a worker process: no network, a memory ceiling, and death with its parent.
+"""Locks on the engine's processes: no network, no programs, a memory ceiling, and death with the parent.
 
 Hides prctl, seccomp filters and rlimits. A worker has nothing to do with the network once it holds its
 channel, so the filter simply refuses to make new sockets (and new programs): an error inside a query
@@ -32,6 +32,9 @@ _ARCHITECTURES: dict[str, tuple[int, tuple[int, ...]]] = {
     "x86_64": (0xC000003E, (41, 42, 49, 50, 43, 288, 62, 101, 59, 322, 310, 311, 425)),
     "aarch64": (0xC00000B7, (198, 203, 200, 201, 202, 242, 129, 117, 221, 281, 270, 271, 425)),
 }
+_TO_CALL_OUT = (
+    3  # the first calls of each list, which whoever asks other servers needs: socket, connect, bind
+)
 
 
 def deny_network() -> str:
@@ -39,13 +42,22 @@ def deny_network() -> str:
 
     Returns "seccomp", or "none (…)" with the reason where the system has no such lock.
     """
+    return _deny(0)
+
+
+def deny_programs() -> str:
+    """As `deny_network`, but let this process call other servers; none can call it."""
+    return _deny(_TO_CALL_OUT)
+
+
+def _deny(spared: int) -> str:
     if sys.platform != "linux":
         return f"none (no seccomp on {sys.platform})"
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         return f"none (no list of calls for {machine})"
     architecture, refused = _ARCHITECTURES[machine]
-    program = _filter(architecture, refused)
+    program = _filter(architecture, refused[spared:])
     # struct sock_fprog: the number of instructions and a pointer to them.
     instructions = ctypes.create_string_buffer(program, len(program))
     header = ctypes.create_string_buffer(

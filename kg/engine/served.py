@@ -21,6 +21,7 @@ from kg.engine.body import Spool
 from kg.engine.cache import AnswerCache
 from kg.engine.crashes import Crashes
 from kg.engine.disk import choose
+from kg.engine.federation import Federation
 from kg.engine.memory import DiskEngine, MemoryEngine
 from kg.engine.remote import RemoteEngine
 from kg.engine.running import Register
@@ -63,7 +64,8 @@ class Served:
     """The engines of one server. Used as `async with served:`; a request does `with served.now as engine:`.
 
     `find` gives the snapshot that should be current, for `reload`; without it there is nothing to reload.
-    `figures` count for all engines together; `spool`, `cache` and `running` are theirs together, too.
+    `figures` count for all engines together; `spool`, `cache`, `running` and `federation` (None where no
+    other endpoint may be asked) are theirs together, too.
     """
 
     def __init__(
@@ -75,6 +77,11 @@ class Served:
         self.spool = Spool(settings.spool_bytes)
         self.cache = AnswerCache(settings.cache_bytes, settings.cache_answer_bytes)
         self.running = Register()
+        self.federation: Federation | None = None
+        if settings.services:
+            self.federation = Federation(
+                settings.services, queries=settings.service_queries, figures=self.figures
+            )
         self._crashes = Crashes(settings.var / "crashes.jsonl")
         self._held: dict[str, Held] = {}  # by the snapshot's name; the current one is among them
         self._current = self._hold(snapshot)
@@ -95,7 +102,14 @@ class Served:
 
     async def __aenter__(self) -> Served:
         """Start the current snapshot's engine; raises SnapshotError if it cannot be loaded."""
-        await self._start(self._current)
+        if self.federation is not None:
+            await self.federation.__aenter__()
+        try:
+            await self._start(self._current)
+        except BaseException:
+            if self.federation is not None:
+                await self.federation.__aexit__()
+            raise
         if self._find is not None and self._settings.watch_seconds:
             self._run(self._watch(self._settings.watch_seconds))
         return self
@@ -107,6 +121,8 @@ class Served:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for held in list(self._held.values()):
             await self._stop(held)
+        if self.federation is not None:
+            await self.federation.__aexit__()
 
     # -------------------------------------------------------------------------------- older versions
 
@@ -261,6 +277,7 @@ class Served:
             crashes=self._crashes,
             figures=self.figures,
             why=choice.why,
+            federation=self.federation,
         )
 
     async def _start(self, held: Held) -> None:

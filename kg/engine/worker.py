@@ -3,8 +3,11 @@
 Hides pyoxigraph's evaluation and its messages. A worker is a fork of the keeper: the store is shared with it
 and with every other worker. It may die of a query at any moment, and nothing but that query is lost.
 
-A frame is one byte of kind, four of length, then the payload: to the worker a request (JSON); from the worker
-READY, HEAD (both JSON), any number of BODY, and END (JSON), which an ERROR may come before.
+A frame is one byte of kind, four of length, then the payload: to the worker a request (a line of JSON, then
+what other endpoints answered); from the worker READY, HEAD (both JSON), any number of BODY, and END (JSON),
+which an ERROR may come before.
+
+What other endpoints answered is read here and nowhere else: its bytes are a stranger's.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from pyoxigraph import (
     Store,
 )
 
-from kg.engine import sandbox
+from kg.engine import answers, sandbox
 from kg.engine.formats import BY_KEY, Kind
 from kg.terms import BASE
 
@@ -40,6 +43,7 @@ _FUNCTION = re.compile(r"The custom function <(.*)> (.*)", re.DOTALL)
 
 FRAME = struct.Struct("!cI")
 REQUEST, READY, HEAD, BODY, END, ERROR = b"Q", b"R", b"H", b"B", b"Z", b"E"
+VARIABLES = "variables"  # in place of a format: the names of the columns, as JSON, and no row
 
 # The parser and the evaluator recurse, and every level takes stack: at 8 MiB 4,600 parentheses or 9,000 `||`
 # end the process, at 256 MiB whatever fits into the cap on tokens goes through (tried 2026-11).
@@ -81,15 +85,16 @@ def _serve(store: Store, channel: socket.socket, locks: dict[str, str]) -> None:
     _send(channel, READY, {"pid": os.getpid(), "locks": locks})
     allowed = 0
     while True:
-        request = _receive(channel)
-        if request is None:
+        received = _receive(channel)
+        if received is None:
             return
+        request, bodies = received
         if request["memory_bytes"] != allowed:
             allowed = request["memory_bytes"]
             sandbox.allow_memory(base, allowed)
         started = time.perf_counter()
         try:
-            rest = _answer(store, channel, request)
+            rest = _answer(store, channel, request, bodies)
         except _Gone:
             return  # the server closed the channel: it does not want this answer, nor this worker
         except MemoryError:
@@ -101,18 +106,24 @@ def _serve(store: Store, channel: socket.socket, locks: dict[str, str]) -> None:
         channel.sendall(rest + _frame(END, json.dumps({"grown": grown}).encode()))
 
 
-def _answer(store: Store, channel: socket.socket, request: dict[str, Any]) -> bytes:
+def _answer(store: Store, channel: socket.socket, request: dict[str, Any], bodies: bytes) -> bytes:
     """Evaluate and send; what comes back are the last frames, still to be sent."""
     started = time.perf_counter()
     dataset = request["dataset"]
+    text = request["text"]
+    silenced: list[str] = []
     try:
+        if "calls" in request:
+            text, silenced = answers.filled(text, request["calls"], bodies)
         result = store.query(
-            request["text"],
+            text,
             base_iri=BASE,
             use_default_graph_as_union=dataset is None,
             default_graph=None if dataset is None else [NamedNode(iri) for iri in dataset["default"]],
             named_graphs=None if dataset is None else [NamedNode(iri) for iri in dataset["named"]],
         )
+    except answers.BadAnswer as problem:
+        return _error("service", problem=str(problem))
     except SyntaxError as problem:
         return _error("syntax", **explained(str(problem)))
     except (OSError, ValueError, RuntimeError) as problem:
@@ -120,7 +131,14 @@ def _answer(store: Store, channel: socket.socket, request: dict[str, Any]) -> by
         if function is not None:
             return _error("function", iri=function[1], problem=function[2])
         return _error("failed", problem=str(problem))
-    output = _Output(channel, {"evaluate": (time.perf_counter() - started) * 1000})
+    head: dict[str, Any] = {"evaluate": (time.perf_counter() - started) * 1000}
+    if silenced:
+        head["silenced"] = silenced
+    output = _Output(channel, head)
+    if request["format"] == VARIABLES:
+        names = [each.value for each in result.variables] if isinstance(result, QuerySolutions) else []
+        output.write(json.dumps(names).encode())
+        return output.rest()
     format = BY_KEY[request["format"]]
     if _kind(result) not in format.kinds:
         return _error("failed", problem=f"{format.label} cannot hold this result")
@@ -149,7 +167,7 @@ class _Gone(Exception):
 class _Output:
     """The file a serialiser writes to: frames of a good size, the first one soon."""
 
-    def __init__(self, channel: socket.socket, head: dict[str, float]) -> None:
+    def __init__(self, channel: socket.socket, head: dict[str, Any]) -> None:
         self._channel = channel
         self._head: bytes = _frame(HEAD, json.dumps(head).encode())
         self._held = bytearray()
@@ -246,9 +264,12 @@ def _frame(kind: bytes, payload: bytes) -> bytes:
     return FRAME.pack(kind, len(payload)) + payload
 
 
-def request_frame(request: dict[str, Any]) -> bytes:
-    """A request as the worker reads it: text, format, dataset (or None), memory_bytes."""
-    return _frame(REQUEST, json.dumps(request).encode())
+def request_frame(request: dict[str, Any], bodies: bytes = b"") -> bytes:
+    """A request as the worker reads it: text, format, dataset (or None), memory_bytes.
+
+    With `calls`, `text` is what `kg.engine.answers.filled` takes, and `bodies` are the answers in a row.
+    """
+    return _frame(REQUEST, json.dumps(request).encode() + b"\n" + bodies)
 
 
 def _error(kind: str, **said: Any) -> bytes:
@@ -259,7 +280,7 @@ def _send(channel: socket.socket, kind: bytes, message: dict[str, Any]) -> None:
     channel.sendall(_frame(kind, json.dumps(message).encode()))
 
 
-def _receive(channel: socket.socket) -> dict[str, Any] | None:
+def _receive(channel: socket.socket) -> tuple[dict[str, Any], bytes] | None:
     """The next request, or None when the channel closed. There is never more than one on its way."""
     received = bytearray()
     wanted = FRAME.size
@@ -273,5 +294,5 @@ def _receive(channel: socket.socket) -> dict[str, Any] | None:
         received += piece
         if wanted == FRAME.size and len(received) >= wanted:
             wanted += FRAME.unpack_from(received)[1]
-    request: dict[str, Any] = json.loads(received[FRAME.size :])
-    return request
+    line, _, bodies = bytes(received[FRAME.size :]).partition(b"\n")
+    return json.loads(line), bodies

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Mapping
 from importlib import metadata
 
 from fastapi import APIRouter
@@ -18,11 +19,12 @@ from kg import describe
 from kg.dump import dump_of
 from kg.engine import Engine
 from kg.errors import SnapshotError
+from kg.services import networks
 from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.terms import mint
 from kg.web import signposts
-from kg.web.asked import engine_of, index_of
+from kg.web.asked import engine_of, index_of, served_of
 from kg.web.documents import address, document
 from kg.web.formats import choose
 from kg.web.language import VARY, language_of
@@ -71,8 +73,9 @@ def router(settings: Settings) -> APIRouter:
         links = {"Link": signposts.landing(dump_of(engine.snapshot))}
         found = choose(joined(request, "accept"), _OFFERED)
         if found is not None and found[0]:
-            return document(request, _json(_facts(engine, settings)), "application/json", links)
-        body = page("About", _about(engine, settings), engine.snapshot.version, request)
+            body = _json(_facts(engine, settings, _locks(request)))
+            return document(request, body, "application/json", links)
+        body = page("About", _about(engine, settings, _locks(request)), engine.snapshot.version, request)
         return document(request, body, "text/html; charset=utf-8", links)
 
     return routes
@@ -102,7 +105,7 @@ def _bibtex(snapshot: Snapshot) -> str:
     )
 
 
-def _facts(engine: Engine, settings: Settings) -> dict[str, object]:
+def _facts(engine: Engine, settings: Settings, locks: Mapping[str, str]) -> dict[str, object]:
     """What `/about` says, for programs. No time and no load: those are `/health` and `/metrics`."""
     snapshot = engine.snapshot
     return {
@@ -129,7 +132,8 @@ def _facts(engine: Engine, settings: Settings) -> dict[str, object]:
             "why": engine.status.why,
             "differs": list(engine.status.differs),
         },
-        "locks": dict(engine.status.locks),
+        "services": list(networks(settings.services)),
+        "locks": locks,
     }
 
 
@@ -175,7 +179,27 @@ def _for_catalogues(snapshot: Snapshot, base: str) -> dict[str, object]:
     }
 
 
-def _about(engine: Engine, settings: Settings) -> str:
+def _locks(request: Request) -> dict[str, str]:
+    """The locks on the processes that a query meets, as found when they started."""
+    locks = dict(engine_of(request).status.locks)
+    federation = served_of(request).federation
+    return locks if federation is None else {**locks, "programs of the broker": federation.lock}
+
+
+def _services(settings: Settings) -> str:
+    """Whom SERVICE may ask, for a page."""
+    if not settings.services:
+        return "No query can change the graph, and none makes this server ask another one."
+    listed = "".join(
+        f"<li><code>{html.escape(endpoint)}</code></li>" for endpoint in networks(settings.services)
+    )
+    return (
+        "No query can change the graph. <code>SERVICE</code> may ask these endpoints and no others; what "
+        f"they say is theirs, and an answer with some of it is not kept here:</p><ul>{listed}</ul><p>"
+    )
+
+
+def _about(engine: Engine, settings: Settings, held: Mapping[str, str]) -> str:
     snapshot = engine.snapshot
     sources = "".join(
         f"<tr><td>{html.escape(str(each.get('title') or each.get('file', '')))}</td>"
@@ -186,8 +210,7 @@ def _about(engine: Engine, settings: Settings) -> str:
     )
     bounds = "".join(f"<tr><td>{limit.bounds}</td><td>{limit.said}</td></tr>" for limit in limits(settings))
     locks = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(lock)}</td></tr>"
-        for name, lock in engine.status.locks.items()
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(lock)}</td></tr>" for name, lock in held.items()
     )
     differs = "".join(f"<li>{html.escape(each)}</li>" for each in engine.status.differs)
     differs = (
@@ -212,8 +235,9 @@ that source's terms, which stand with its graph. Code: Apache-2.0. Not medical a
 <p id="contributors">{html.escape(citation(snapshot))}</p><pre>{html.escape(_bibtex(snapshot))}</pre>
 <h2 id="limits">Limits</h2>
 <div class="wide" tabindex="0"><table><tbody>{bounds}</tbody></table></div>
-<p class="soft">A query that reaches a limit is told which; nothing is cut short silently. No query can change
-the graph, and none makes this server ask another one.</p>
+<p class="soft">A query that reaches a limit is told which; nothing is cut short silently.</p>
+<h2 id="services">Other endpoints</h2>
+<p>{_services(settings)}</p>
 <h2 id="engine">Engine</h2>
 <p>The graph is held {_HELD[engine.status.holds]}: {html.escape(engine.status.why)}.</p>{differs}
 <h2 id="locks">Locks</h2>

@@ -151,7 +151,7 @@ class _Front:
         (
             b"access-control-expose-headers",
             b"ETag, Link, Retry-After, Server-Timing, X-Stroma-Problem, X-Stroma-Query-Id, "
-            b"X-Stroma-Snapshot, X-Stroma-Version",
+            b"X-Stroma-Silenced, X-Stroma-Snapshot, X-Stroma-Version",
         ),
         (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
         (b"x-content-type-options", b"nosniff"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -116,6 +116,8 @@ class _Engines(Collector):
         yield _counter("stroma_answers", "Queries answered", "outcome", served.figures.answers)
         yield _counter("stroma_workers_replaced", "Workers replaced", "why", served.figures.replaced)
         yield from self._cached()
+        if served.federation is not None:
+            yield from self._federated()
         yield self._memory()
 
     def _cached(self) -> Iterator[Metric]:
@@ -124,6 +126,20 @@ class _Engines(Collector):
         yield _gauge("stroma_cache_bytes", "Bytes of answers kept", cache.bytes)
         yield _gauge("stroma_cache_limit_bytes", "Bytes of answers that may be kept", cache.limit)
         yield _counter("stroma_cache_answers", "What the cache was asked for", "outcome", vars(cache.figures))
+
+    def _federated(self) -> Iterator[Metric]:
+        """Of the endpoints that may be asked and of no others, so there are as many labels as in the list."""
+        figures = self._served.figures
+        calls = CounterMetricFamily(
+            "stroma_service_calls", "Requests to other endpoints, for SERVICE", labels=("endpoint", "outcome")
+        )
+        for (endpoint, outcome), count in sorted(figures.calls.items()):
+            calls.add_metric((endpoint, outcome), count)
+        yield calls
+        yield _counter(
+            "stroma_service_seconds", "Waiting for other endpoints", "endpoint", figures.call_seconds
+        )
+        yield _counter("stroma_service_bytes", "Bytes of their answers", "endpoint", figures.call_bytes)
 
     def _memory(self) -> Metric:
         family = GaugeMetricFamily(
@@ -139,6 +155,8 @@ class _Engines(Collector):
             workers += sum(map(_memory_of, getattr(processes, "pids", ())))
         family.add_metric(("keeper",), keepers)
         family.add_metric(("workers",), workers)
+        if self._served.federation is not None:
+            family.add_metric(("broker",), _memory_of(self._served.federation.broker_pid or 0))
         return family
 
 
@@ -146,7 +164,7 @@ def _gauge(name: str, what: str, value: float) -> Metric:
     return GaugeMetricFamily(name, what, value)
 
 
-def _counter(name: str, what: str, label: str, values: dict[str, int]) -> Metric:
+def _counter(name: str, what: str, label: str, values: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(name, what, labels=(label,))
     for key, value in sorted(values.items()):
         family.add_metric((key,), value)

@@ -30,6 +30,7 @@ _TITLES = {
     "query-timeout": "The query ran too long",
     "query-out-of-memory": "The query needed too much memory",
     "query-cancelled": "The query was stopped by its id",
+    "service-failed": "Another endpoint did not answer as it should",
     "query-failed": "The query failed",
     "server-busy": "The server is busy",
     "not-acceptable": "No such representation",

@@ -96,16 +96,19 @@ class Responder:
         asked = asked_of(request)
         engine, cache, snapshot = asked.engine, asked.served.cache, asked.engine.snapshot
         inspection = guard.inspect(text, self._limits)
+        seen_of(request.scope).calls = len(inspection.calls)
         format, content_type = negotiate(accept, name, inspection.kind)
         coding = choose_coding(joined(request, "accept-encoding"))
         if heading is None and format.key == "html":
             heading = above(request, text, inspection.kind)
         before, after = _frame(request, format, heading or "", snapshot.version)
         vary = b"Accept, Accept-Encoding" + (b", Accept-Language, Cookie" if before else b"")
+        # Another endpoint may say something else tomorrow, so what it said has no permanent address.
+        permalink = b"" if inspection.calls else _permalink(request, snapshot, text, dataset, name)
         headers: Headers = [
             (b"content-type", content_type.encode()),
             (b"vary", vary),
-            (b"link", b'</sparql>; rel="describedby"' + _permalink(request, snapshot, text, dataset, name)),
+            (b"link", b'</sparql>; rel="describedby"' + permalink),
         ]
         answer: Answer | None = None
         tag = b""
@@ -138,6 +141,7 @@ class Responder:
                 return _reply(499, [], b"")
             if answer.whole is None:
                 return await self._stream(request, asked, running, answer, headers, coding, (before, after))
+        headers += _silenced(answer)
         timing = ", ".join(f"{step};dur={ms:.2f}" for step, ms in answer.milliseconds.items())
         headers.append((b"server-timing", (timing or 'cache;desc="hit"').encode()))
         body = before + cast(bytes, answer.whole) + after
@@ -162,6 +166,7 @@ class Responder:
         frame: tuple[bytes, bytes],
     ) -> Response:
         """The response for an answer whose end is not here yet."""
+        headers += _silenced(answer)
         timing = ", ".join(f"{step};dur={ms:.2f}" for step, ms in answer.milliseconds.items())
         headers.append((b"server-timing", timing.encode()))
         if coding != IDENTITY:
@@ -281,6 +286,13 @@ def _frame(request: Request, format: Format, heading: str, version: str) -> tupl
         return b"", b""
     before = opening("Result", version, request) + heading.encode() + b"\n"
     return before, closing("Result", version, request)
+
+
+def _silenced(answer: Answer) -> Headers:
+    """What tells a client that SERVICE SILENT hid a failure, and of whom: nothing is left out unsaid."""
+    if not answer.silenced:
+        return []
+    return [(b"x-stroma-silenced", ", ".join(f"<{iri}>" for iri in dict.fromkeys(answer.silenced)).encode())]
 
 
 def _tag(key: bytes, content_type: str, frame: bytes, coding: str, *, weak: bool) -> bytes:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from kg.engine import Engine, extensions
 from kg.engine.formats import FORMATS, Kind
+from kg.services import networks
 from kg.settings import Settings
 from kg.terms import BASE, DCTERMS, RDF, RDFS, VOID, XSD, Namespace, expand, mint, prefixes
 from kg.web.asked import engine_of
@@ -56,7 +57,14 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         Limit("query_nesting", "its brackets", settings.query_nesting, "levels"),
         Limit("workers", "queries at once", settings.workers, "queries"),
         Limit("queue", "queries that may wait", settings.queue, "queries"),
+        *(_limits_of_services(settings) if settings.services else ()),
     )
+
+
+def _limits_of_services(settings: Settings) -> Iterator[Limit]:
+    yield Limit("service_seconds", "another endpoint may take", settings.service_seconds, "seconds")
+    yield Limit("service_bytes", "and answer, to all of a query", settings.service_bytes, "bytes")
+    yield Limit("service_queries", "queries at once that ask others", settings.service_queries, "queries")
 
 
 def describe(
@@ -98,8 +106,12 @@ def _description(endpoint: NamedNode, engine: Engine, settings: Settings) -> Ite
     yield Triple(endpoint, RDFS.label, _en("Stroma: MSC therapy for rheumatoid arthritis, SPARQL endpoint"))
     yield Triple(endpoint, _SD.supportedLanguage, _SD.SPARQL11Query)
     yield Triple(endpoint, _SD.feature, _SD.UnionDefaultGraph)
+    if settings.services:
+        yield Triple(endpoint, _SD.feature, _SD.BasicFederatedQuery)
     yield Triple(endpoint, _SD.defaultEntailmentRegime, _SIMPLE)
     yield Triple(endpoint, RDFS.comment, _en(_entailment(engine)))
+    if settings.services:
+        yield Triple(endpoint, RDFS.comment, _en(_federation(settings)))
     for each in FORMATS:
         if each.iri is not None:
             yield Triple(endpoint, _SD.resultFormat, NamedNode(each.iri))
@@ -166,6 +178,11 @@ def _entailment(engine: Engine) -> str:
         f"Queries are answered by simple entailment. {added}There are no updates. "
         f"A relative IRI in a query is one below {BASE}"
     )
+
+
+def _federation(settings: Settings) -> str:
+    listed = ", ".join(f"<{endpoint}>" for endpoint in networks(settings.services))
+    return f"SERVICE may ask {listed}; no other endpoint is asked, whatever a query says"
 
 
 def _en(text: str) -> Literal:

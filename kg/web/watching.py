@@ -37,6 +37,7 @@ class Seen:
     """What becomes known of a request while it is answered."""
 
     query: str = ""  # the text of the query it asks
+    calls: int = 0  # its SERVICE clauses
     route: str = ""  # the template of its address: "/queries/{id}"
 
 
@@ -121,10 +122,12 @@ class Watched:
         problem.retry_after = math.ceil(wait)
         return answer_to(problem, None, "")
 
-    def _query(self, seen: Seen) -> dict[str, str]:
+    def _query(self, seen: Seen) -> dict[str, str | int]:
         if not seen.query:
             return {}
-        told = {"query": query_hash(seen.query)}
+        told: dict[str, str | int] = {"query": query_hash(seen.query)}
+        if seen.calls:
+            told["services"] = seen.calls
         if self._settings.log_queries == "text":
             told["text"] = seen.query
         return told

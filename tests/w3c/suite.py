@@ -74,7 +74,8 @@ class Test:
 
 @dataclass(frozen=True)
 class Case(Test):
-    """A test of a query. `data` and `named` are the IRIs of the files its default and named graphs are."""
+    """A test of a query. `data` and `named` are the IRIs of the files its default and named graphs are,
+    `services` the endpoints it asks, each with the IRI of the file it holds."""
 
     kind: Kind
     base: str  # the IRI of the query's file
@@ -82,6 +83,7 @@ class Case(Test):
     data: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     result: Path | None = None
+    services: tuple[tuple[str, str], ...] = ()
 
     @property
     def query(self) -> str:
@@ -101,7 +103,8 @@ def cases(folder: Path) -> list[Case]:
 
 def quads(folder: Path, cases: list[Case]) -> Iterator[Quad]:
     """The data of all cases, each file as the graph of its name; blank nodes are not shared by files."""
-    for iri in sorted({iri for case in cases for iri in (*case.data, *case.named)}):
+    named = {iri for case in cases for iri in (*case.data, *case.named, *(file for _, file in case.services))}
+    for iri in sorted(named):
         path = path_of(folder, iri)
         format = RdfFormat.from_extension(path.suffix[1:])
         read = parse(
@@ -144,4 +147,8 @@ def _cases(folder: Path, area: str, manifest: str) -> Iterator[Case]:
             data=tuple(sorted(map(str, graph.objects(action, _QT.data)))),
             named=tuple(sorted(map(str, graph.objects(action, _QT.graphData)))),
             result=path_of(folder, str(result)) if isinstance(result, URIRef) else None,
+            services=tuple(
+                (str(graph.value(each, _QT.endpoint)), str(graph.value(each, _QT.data)))
+                for each in graph.objects(action, _QT.serviceData)
+            ),
         )
