@@ -6,9 +6,10 @@ grlc reads it), so each file runs as it is in any SPARQL editor:
     #+ summary: Which registered trials are in this status?
     #+ tags: [trials]
     #+ params:
-    #+   - {name: status, type: iri, default: stroma:StatusCompleted, description: Recruitment status}
-    #+     of: stroma:RecruitmentStatus
-    #+ columns: {trial: Registered trial, title: Its short title, weight: Body weight}
+    #+   - {name: status, type: iri, of: stroma:RecruitmentStatus, default: stroma:StatusCompleted,
+    #+      examples: [stroma:StatusUnknown], description: Recruitment status}
+    #+ columns: {trial: Registered trial, title: Its short title, phase: Its phase, weight: Body weight}
+    #+ labels: [phase]
     #+ units: {weight: kg}
     #+ chart: {kind: bars, label: trial, value: weight}
     #+ related: [trials-by-country]
@@ -17,13 +18,14 @@ grlc reads it), so each file runs as it is in any SPARQL editor:
 
 A parameter is bound by replacing the example inside its one `VALUES ?name { … }` block with an RDF term.
 The value becomes a term first, and the term writes itself as SPARQL: no text of a reader ever enters a query.
+What the graph has to say of a value (`of`, `under`, `by`) is looked up by `kg.answers`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -38,7 +40,7 @@ from kg.errors import OntologyError, ParameterError, UsageError
 from kg.terms import XSD, expand
 
 _TYPES = {
-    "iri": "an IRI or a CURIE such as MONDO:0008383",
+    "iri": "an IRI or a CURIE",
     "integer": "a whole number",
     "decimal": "a number such as 70 or 62.5",
     "date": "a date such as 2024-01-31",
@@ -46,6 +48,8 @@ _TYPES = {
     "text": "any text",
 }
 LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+# What an address says besides a question's parameters, which are not called so.
+RESERVED = frozenset({"format", "version", "limit", "cursor", "lang"})
 # What a chart is drawn from: kind -> roles that a column must, and may, play.
 CHARTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "bars": (frozenset({"label", "value"}), frozenset({"series"})),
@@ -59,10 +63,11 @@ CHARTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a question: its type, example (the default), and what it means.
+    """One parameter of a question: its type, default, further examples, and what it means.
 
-    `minimum` (exclusive bound for numbers), `values` (an enumeration) and `of` (the CURIE of a class of which
-    an IRI must be an instance or a subclass) narrow the type; who knows the graph checks `of`.
+    `minimum` (exclusive bound for numbers) and `values` (an enumeration) narrow the type; an IRI is narrowed
+    by the graph. It must be an instance of the class `of`, or the class `under` or one below it, or what the
+    property path `by` leads to.
     """
 
     name: str
@@ -72,57 +77,75 @@ class Parameter:
     minimum: Decimal | None = None
     values: tuple[str, ...] = ()
     of: str | None = None
+    under: str | None = None
+    by: str | None = None
+    examples: tuple[str, ...] = ()
 
     @property
     def takes(self) -> str:
         """What a value must be, in words."""
         if self.values:
             return f"one of {', '.join(self.values)}"
-        bound = "" if self.minimum is None else f" above {self.minimum}"
-        return _TYPES[self.type] + bound + (f", of {self.of}" if self.of else "")
+        if self.type == "iri":
+            such = next(iter((*filter(None, [self.default]), *self.examples)), "MONDO:0008383")
+            narrowed = f", an instance of {self.of}" if self.of else ""
+            narrowed += f", {self.under} or a class below it" if self.under else ""
+            narrowed += f", one that {self.by} leads to" if self.by else ""
+            return f"{_TYPES['iri']} such as {such}{narrowed}"
+        return _TYPES[self.type] + ("" if self.minimum is None else f" above {self.minimum}")
 
     def term(self, value: str) -> NamedNode | Literal:
         """The RDF term of a reader's text; raises ParameterError naming the parameter and what it takes."""
         value = value.strip()
-        if self.values and value not in self.values:
-            near = get_close_matches(value, self.values, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise self._error(value, f"one of {', '.join(self.values)}{hint}")
+        term = self._term(value)
+        if self.values and not any(self._same(value, each) for each in self.values):
+            raise self.refusal(value, get_close_matches(value, self.values, n=3))
+        return term
+
+    def _same(self, value: str, other: str) -> bool:
+        if self.type in ("integer", "decimal"):
+            return Decimal(value) == Decimal(other)
+        return self._term(value) == self._term(other)
+
+    def refusal(self, value: str, near: Sequence[str] = (), why: str = "") -> ParameterError:
+        """The error that says what this parameter takes instead of a value, and what may have been meant."""
+        shown = value if len(value) <= 80 else value[:77] + "..."
+        said = f"parameter {self.name}={shown!r} is refused: {why or f'it takes {self.takes}'}"
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        return ParameterError(said + hint, parameter=self.name, takes=self.takes, near=near)
+
+    def _term(self, value: str) -> NamedNode | Literal:
         if self.type == "iri":
             try:
                 return expand(value)
             except (UsageError, ValueError) as problem:
-                raise self._error(value, f"{_TYPES['iri']} ({problem})") from problem
+                raise self.refusal(value, why=f"it takes {self.takes} ({problem})") from problem
         if self.type == "integer":
             if not re.fullmatch(r"[+-]?\d{1,18}", value, re.ASCII):
-                raise self._error(value, _TYPES["integer"])
+                raise self.refusal(value)
             self._check_minimum(value)
             return Literal(str(int(value)), datatype=XSD.integer)
         if self.type == "decimal":
             if not re.fullmatch(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})", value, re.ASCII):
-                raise self._error(value, _TYPES["decimal"])
+                raise self.refusal(value)
             self._check_minimum(value)
             return Literal(f"{Decimal(value):f}", datatype=XSD.decimal)
         if self.type == "date":
             try:
                 return Literal(date.fromisoformat(value).isoformat(), datatype=XSD.date)
             except ValueError:
-                raise self._error(value, _TYPES["date"]) from None
+                raise self.refusal(value) from None
         if self.type == "language":
             if value not in LANGUAGES:
-                raise self._error(value, _TYPES["language"])
+                raise self.refusal(value)
             return Literal(value)
         if "\x00" in value:
-            raise self._error(value, "text without NUL characters")
+            raise self.refusal(value, why="it takes text without NUL characters")
         return Literal(value)
 
     def _check_minimum(self, value: str) -> None:
         if self.minimum is not None and Decimal(value) <= self.minimum:
-            raise self._error(value, f"{_TYPES[self.type]} above {self.minimum}")
-
-    def _error(self, value: str, takes: str) -> ParameterError:
-        shown = value if len(value) <= 80 else value[:77] + "..."
-        return ParameterError(f"parameter {self.name}={shown!r} is refused: it takes {takes}")
+            raise self.refusal(value)
 
 
 @dataclass(frozen=True)
@@ -137,6 +160,7 @@ class Question:
     tags: tuple[str, ...]
     parameters: Mapping[str, Parameter]
     columns: Mapping[str, str]
+    labels: tuple[str, ...]  # the columns that hold labels of things, which have them in three languages
     units: Mapping[str, str]  # column -> UCUM
     chart: Mapping[str, str]  # kind, and the column of each role; empty where a table says it best
     related: tuple[str, ...]  # ids of other questions
@@ -160,7 +184,9 @@ class Question:
                 near = get_close_matches(name, self.parameters, n=3)
                 known = ", ".join(self.parameters) or "none"
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
-                raise ParameterError(f"{self.id} has no parameter {name!r}{hint} (it takes: {known})")
+                raise ParameterError(
+                    f"{self.id} has no parameter {name[:80]!r}{hint} (it takes: {known})", near=near
+                )
             term = str(self.parameters[name].term(value))
             start, end = next(_block(name).finditer(self.text)).span(2)
             replaced.append((start, end, f" {term} "))
@@ -230,6 +256,7 @@ def _read(path: Path) -> Question:
             tags=tuple(header["tags"]),
             parameters={parameter.name: parameter for parameter in parameters},
             columns=header["columns"],
+            labels=tuple(header.get("labels", ())),
             units=header.get("units", {}),
             chart=header.get("chart", {}),
             related=tuple(header.get("related", ())),
@@ -239,9 +266,17 @@ def _read(path: Path) -> Question:
     except (yaml.YAMLError, KeyError, AttributeError, TypeError, InvalidOperation) as problem:
         raise OntologyError(f"{path}: its header does not read: {problem!r}; see kg/canned.py") from problem
     _check_chart(path, question)
-    if unknown := set(question.units) - set(question.columns):
-        raise OntologyError(f"{path}: units are given for {', '.join(sorted(unknown))}, which is no column")
+    for what, named in (("units are", question.units), ("labels are", question.labels)):
+        if unknown := set(named) - set(question.columns):
+            raise OntologyError(f"{path}: {what} given for {', '.join(sorted(unknown))}, which is no column")
+    if taken := RESERVED & set(question.parameters):
+        raise OntologyError(f"{path}: a parameter cannot be called {', '.join(sorted(taken))}; rename it")
     for name, parameter in question.parameters.items():
+        try:
+            for value in (*parameter.examples, *filter(None, [parameter.default])):
+                parameter.term(value)
+        except ParameterError as problem:
+            raise OntologyError(f"{path}: an example of its own is wrong: {problem}") from problem
         blocks = _block(name).findall(text)
         example = "UNDEF" if parameter.default is None else str(parameter.term(parameter.default))
         if len(blocks) != 1:
@@ -273,11 +308,13 @@ def _check_chart(path: Path, question: Question) -> None:
 
 
 def _written(example: str) -> str:
-    """The N-Triples spelling of an example as people write it in a query (`70`, `stroma:X`, `"text"`)."""
+    """The N-Triples spelling of an example as people write it (`70`, `stroma:X`, `"text"`, dates)."""
     if re.fullmatch(r"[+-]?\d+", example):
         return str(Literal(example, datatype=XSD.integer))
     if re.fullmatch(r"[+-]?\d*\.\d+", example):
         return str(Literal(example, datatype=XSD.decimal))
+    if day := re.fullmatch(r'("[0-9-]+")\^\^xsd:date', example):
+        return f"{day[1]}^^{XSD.date}"
     if re.fullmatch(r"[A-Za-z]\w*:\S+", example):
         return str(expand(example))
     return example
@@ -294,4 +331,7 @@ def _parameter(entry: Mapping[str, Any]) -> Parameter:
         minimum=None if entry.get("minimum") is None else Decimal(str(entry["minimum"])),
         values=tuple(str(value) for value in entry.get("values", ())),
         of=entry.get("of"),
+        under=entry.get("under"),
+        by=entry.get("by"),
+        examples=tuple(str(value) for value in entry.get("examples", ())),
     )

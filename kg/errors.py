@@ -121,10 +121,19 @@ class UsageError(StromaError):
 
 
 class ParameterError(UsageError):
-    """A parameter of a query is unknown, or its value does not fit; the message says what it takes."""
+    """A parameter of a query is unknown, or its value does not fit; the message says what it takes.
+
+    `parameter` is its name, `takes` what it takes, `near` what may have been meant, where that is known.
+    """
 
     status = 400
     slug = "parameter"
+
+    def __init__(
+        self, message: str, *, parameter: str = "", takes: str = "", near: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.parameter, self.takes, self.near = parameter, takes, tuple(near)
 
 
 class VersionGone(UsageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -113,9 +114,22 @@ def test_an_enumeration_takes_only_its_values() -> None:
         parameter.term("stroma:Phase3")
 
 
+@pytest.mark.parametrize(("value", "taken"), [("60", True), ("60.0", True), ("+70.00", True), ("65", False)])
+def test_numbers_of_an_enumeration_are_numbers(value: str, taken: bool) -> None:
+    parameter = Parameter("weight", "decimal", "60", "Weight", values=("60", "70"))
+    if taken:
+        assert Decimal(parameter.term(value).value) in (60, 70)
+    else:
+        with pytest.raises(ParameterError, match="one of 60, 70"):
+            parameter.term(value)
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
+        (("name: word", "name: limit"), "cannot be called limit"),
+        (("#+ columns:", "#+ labels: [wrod]\n#+ columns:"), "labels are given for wrod"),
+        (("minimum: 0,", 'minimum: 0, examples: ["-1"],'), "an example of its own is wrong"),
         (("type: decimal", "type: number"), "unknown parameter type"),
         (("VALUES ?word { UNDEF }\n", ""), "exactly one VALUES ?word".replace("?", r"\?")),
         (("VALUES ?weight { 70.0 }", "VALUES ?weight { 80.0 }"), "is not the default"),

@@ -91,7 +91,7 @@ def test_every_download_that_void_names_is_there_with_the_stated_checksum(
 
 def test_the_examples_run_on_the_endpoint_they_name(web: httpx.Client) -> None:
     found = store(web, "/.well-known/sparql-examples").query(
-        PREFIXES + "SELECT ?text ?target { ?it sh:select ?text ; schema:target ?target "
+        PREFIXES + "SELECT ?text ?target { ?it sh:select|sh:construct ?text ; schema:target ?target "
         f"FILTER(STRSTARTS(STR(?target), '{web.base_url}')) }}"
     )
     rows = [(row["text"].value, row["target"].value) for row in found]  # type: ignore[index, union-attr]

@@ -71,11 +71,31 @@ def test_every_question_has_an_operation_with_its_parameters(described: dict[str
         operation = described["paths"][f"/queries/{id}"]["get"]
         assert operation["summary"] == question.summary
         named = [each["name"] for each in operation["parameters"] if "name" in each]
-        assert named == [*question.parameters, "format"]
+        rows = "text/csv" in operation["responses"]["200"]["content"]
+        common = ["lang", "limit", "cursor", "format"] if rows else ["lang", "format"]
+        assert named == [*question.parameters, *common]
     weight = described["paths"]["/queries/doses-for-body-weight"]["get"]["parameters"][0]
     pattern = re.compile(weight["schema"]["pattern"])
     assert all(pattern.search(text) for text in ("70", "62.5", "", ".5", "+1."))
     assert not any(pattern.search(text) for text in ("0", "-1", "0.0", "heavy", "1e3", "7 0"))
+
+
+def test_a_snapshot_completes_the_description_with_its_values_and_a_real_answer(
+    url: str, described: dict[str, Any]
+) -> None:
+    findings = described["paths"]["/queries/findings"]["get"]
+    severity = findings["parameters"][1]
+    assert severity["schema"]["enum"] == ["", "stroma:SeverityMajor", "stroma:SeverityMinor"]
+    assert "stroma:SeverityMajor (major discrepancy)" in severity["description"]
+    for path, operations in described["paths"].items():
+        content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        if path.startswith("/queries/") and "example" in content.get("application/json", {}):
+            example = content["application/json"]["example"]
+            jsonschema.validate(example, content["application/json"]["schema"])
+            answer = httpx.get(url + path, params={"limit": 2}).json()
+            assert answer == example
+            if example["next"]:
+                assert httpx.get(url + example["next"]).json()["offset"] == 2
 
 
 def test_what_is_described_is_named_once_and_can_be_resolved(described: dict[str, Any]) -> None:
@@ -89,7 +109,7 @@ def test_what_is_described_is_named_once_and_can_be_resolved(described: dict[str
         found: Any = described
         for part in reference.split("/"):
             found = found[part]
-    assert "422" not in json.dumps(described)
+    assert '"422":' not in json.dumps(described)
 
 
 def test_the_versions_named_are_those_that_answer(url: str, described: dict[str, Any]) -> None:
@@ -107,7 +127,7 @@ def test_the_versions_named_are_those_that_answer(url: str, described: dict[str,
     ],
 )
 def test_a_questions_address_may_end_in_a_format(url: str, path: str, type: str) -> None:
-    usual = "application/sparql-results+json"
+    usual = "application/json"
     assert httpx.get(url + path).headers["content-type"] == (usual if type == "usual" else type)
 
 

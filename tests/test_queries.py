@@ -12,12 +12,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from pyoxigraph import Literal, NamedNode, QuerySolutions, Store
+from pyoxigraph import BlankNode, Literal, NamedNode, QuerySolutions, QueryTriples, Store
 from rdflib import OWL, RDF, SKOS, Graph
 
 from kg.canned import Catalogue
 from kg.snapshot import Snapshot, load_store
-from kg.terms import ROOT, STROMA, compress
+from kg.terms import ROOT, STROMA, compress, expand
 
 EXPECTED = Path(__file__).parent / "queries"
 CATALOGUE = Catalogue.read(ROOT / "queries")
@@ -29,8 +29,14 @@ def store(embedded: Snapshot) -> Store:
 
 
 def ask(store: Store, id: str, **parameters: str) -> list[dict[str, str]]:
-    """The rows of a question, as text: CURIEs for IRIs, the lexical form of literals, "" for unbound."""
+    """The rows of a question, as text: CURIEs for IRIs, the lexical form of literals, "" for unbound.
+
+    Of a graph, its triples in order.
+    """
     solutions = store.query(CATALOGUE[id].bind(parameters), use_default_graph_as_union=True)
+    if isinstance(solutions, QueryTriples):
+        shown = sorted({tuple(_shown(term) for term in triple) for triple in solutions})
+        return [dict(zip(("subject", "predicate", "object"), triple, strict=True)) for triple in shown]
     assert isinstance(solutions, QuerySolutions)
     names = [variable.value for variable in solutions.variables]
     return [{name: _shown(solution[name]) for name in names} for solution in solutions]
@@ -248,6 +254,42 @@ def test_drug_doses_and_repeats_agree_with_each_other() -> None:
         assert int(row["doses"]) >= 2
         same = doses.get((row["study"], row["regimen"]))
         assert same is None or same["doses"] == row["doses"]
+
+
+def test_the_trials_since_a_day_are_those_of_the_list_that_began_then() -> None:
+    # An independent path: the list of trials, whose sizes and starts are checked above.
+    listed = {
+        row["trial"]
+        for row in expected("trials-of-a-condition")
+        if row["start"] >= "2017-01-01"[: len(row["start"])] and int(row["participantsElsewhere"]) >= 20
+    }
+    assert {row["trial"] for row in expected("trials-started-since")} == listed
+
+
+def test_the_terms_called_something_are_those_of_the_modules() -> None:
+    modules = Graph()
+    for path in sorted((ROOT / "ontology" / "modules").glob("*.ttl")):
+        modules.parse(path)
+    called = {
+        (compress(str(term)), str(label))
+        for term, label in modules.subject_objects(SKOS.prefLabel)
+        if label.language == "en" and "das28" in label.lower()  # type: ignore[attr-defined]
+    }
+    assert {(row["term"], row["label"]) for row in expected("terms-called")} == called
+
+
+def test_the_graph_of_a_trial_holds_all_that_is_said_of_it_and_of_its_arms(store: Store) -> None:
+    rows = expected("trial-as-a-graph")
+    arms = {row["object"] for row in rows if row["predicate"] == "stroma:hasArm"}
+    trial = "trial:NCT03691909"
+    assert len(arms) == len({row["arm"] for row in ask(store, "arms-of-a-trial", trial=trial)}) > 0
+    for part in (trial, *arms):
+        said = {
+            (compress(quad.predicate.value), _shown(quad.object))
+            for quad in store.quads_for_pattern(expand(part), None, None)
+            if not isinstance(quad.object, BlankNode)
+        }
+        assert {(row["predicate"], row["object"]) for row in rows if row["subject"] == part} == said
 
 
 def test_a_part_of_a_tissue_counts_for_the_whole(store: Store) -> None:

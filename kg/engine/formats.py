@@ -5,6 +5,7 @@ Hides nothing; everything that names a format (the endpoint, the command line, t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -153,15 +154,15 @@ def formats_for(kind: Kind) -> tuple[Format, ...]:
     return tuple(format for format in FORMATS if kind in format.kinds)
 
 
-def named_format(name: str, kind: Kind) -> Format:
+def named_format(name: str, kind: Kind, offered: Sequence[Format] = ()) -> Format:
     """The format a person calls `name` (key, suffix or media type) for a kind of result.
 
-    One name can mean two formats: `json` is SPARQL JSON for rows and JSON-LD for a graph. Raises UsageError
-    listing the formats for this kind of result.
+    One name can mean two formats: `json` is SPARQL JSON for rows and JSON-LD for a graph. `offered` are those
+    there are, all that can hold the result by default. Raises UsageError listing them.
     """
     # A plus that nobody percent-encoded arrives as a space: ?format=application/sparql-results+json
     wanted = name.strip().lower().replace(" ", "+")
-    offered = formats_for(kind)
+    offered = offered or formats_for(kind)
     for names in (_own_names, _other_names):
         for format in offered:
             if wanted in names(format):

@@ -70,8 +70,10 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         redirect_slashes=False,  # the pages of things see to that
     )
     app.state.indexes = {}
+    app.state.memories = {}
     app.state.metrics = figures = metrics.Metrics(served)
-    openapi.install(app, settings, sparql.operations(settings))
+    knowing = [router for router in routers if isinstance(router, openapi.KnowingRouter)]
+    openapi.install(app, settings, sparql.operations(settings), knowing)
     routes = [*app.routes]
     own = (
         about.router(settings),
@@ -150,7 +152,7 @@ class _Front:
         (b"access-control-allow-origin", b"*"),
         (
             b"access-control-expose-headers",
-            b"ETag, Link, Retry-After, Server-Timing, X-Stroma-Problem, X-Stroma-Query-Id, "
+            b"ETag, Link, Retry-After, Server-Timing, X-Total-Count, X-Stroma-Problem, X-Stroma-Query-Id, "
             b"X-Stroma-Silenced, X-Stroma-Snapshot, X-Stroma-Version",
         ),
         (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),

@@ -156,12 +156,12 @@ def _match(name: str, ranges: Sequence[Range]) -> tuple[float, int, int]:
     return quality, specificity, order
 
 
-def _named(name: str, kind: Kind) -> Format:
+def _named(name: str, kind: Kind, offered: Sequence[Format]) -> Format:
     known: dict[str, Format] = {}
     unknown: list[UsageError] = []
     for each in name.split(","):
         try:
-            format = named_format(each, kind)
+            format = named_format(each, kind, offered)
         except UsageError as problem:
             unknown.append(problem)
         else:
@@ -174,26 +174,33 @@ def _named(name: str, kind: Kind) -> Format:
 
 
 @lru_cache(maxsize=512)
-def _negotiated_again(header: str | None, name: str | None, kind: Kind) -> tuple[Format, str]:
-    return _negotiated(header, name, kind)
+def _negotiated_again(
+    header: str | None, name: str | None, kind: Kind, offered: tuple[Format, ...]
+) -> tuple[Format, str]:
+    return _negotiated(header, name, kind, offered)
 
 
-def negotiate(header: str | None, name: str | None, kind: Kind) -> tuple[Format, str]:
+def negotiate(
+    header: str | None, name: str | None, kind: Kind, offered: tuple[Format, ...] = ()
+) -> tuple[Format, str]:
     """The format for a result and its Content-Type; a `name` (`?format=`) wins over the Accept header.
 
-    Several names, with commas between them, must mean one format; of these, unknown ones are passed over:
+    `offered` are the formats there are, preferred first, all that can hold the result by default. Several
+    names, with commas between them, must mean one format; of these, unknown ones are passed over:
     SPARQLWrapper sends `tsv` and `text/tab-separated-values` at once. Raises NotAcceptable listing what is
     offered for this kind of result, ParameterError where two formats are named.
     """
     if len(header or "") + len(name or "") <= 1024:
-        return _negotiated_again(header, name, kind)
-    return _negotiated(header, name, kind)
+        return _negotiated_again(header, name, kind, offered)
+    return _negotiated(header, name, kind, offered)
 
 
-def _negotiated(header: str | None, name: str | None, kind: Kind) -> tuple[Format, str]:
-    offered = formats_for(kind)
+def _negotiated(
+    header: str | None, name: str | None, kind: Kind, offered: tuple[Format, ...]
+) -> tuple[Format, str]:
+    offered = offered or formats_for(kind)
     if name:
-        format = _named(name, kind)
+        format = _named(name, kind, offered)
         return format, format.content_type
     found = choose(header, [(format.media_type, *format.aliases) for format in offered])
     if found is None:

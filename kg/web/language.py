@@ -78,3 +78,10 @@ def kind_name(language: str, kind: str) -> str:
     kinds = _all()["kinds"][language]
     assert isinstance(kinds, dict)
     return str(kinds[kind])
+
+
+def topic_name(language: str, topic: str) -> str:
+    """What a topic of questions (a folder of `queries/`) is called; its own name where nobody named it."""
+    topics = _all()["topics"][language]
+    assert isinstance(topics, dict)
+    return str(topics.get(topic, topic.capitalize()))

@@ -8,12 +8,13 @@ added. Every operation also takes a `version` and may give a problem (RFC 9457).
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,6 +40,24 @@ _PATH = r"[A-Za-z0-9._~@!$&()*+,;=/-]*"
 IRI: Mapping[str, Any] = {
     "type": "string",
     "pattern": rf"^(({_PREFIXES}):[A-Za-z0-9_.-]+|https?://[A-Za-z0-9.-]+(/{_PATH})?(#{_PATH})?)?$",
+}
+
+
+RESULTS: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["head"],
+    "properties": {
+        "head": {
+            "type": "object",
+            "properties": {"vars": {"type": "array", "items": {"type": "string"}}},
+        },
+        "boolean": {"type": "boolean"},
+        "results": {
+            "type": "object",
+            "required": ["bindings"],
+            "properties": {"bindings": {"type": "array", "items": {"type": "object"}}},
+        },
+    },
 }
 
 
@@ -111,20 +130,42 @@ _PROBLEM = {
         "column": {"type": "integer"},
         "source": {"type": "string", "description": "The line of the query"},
         "pointer": {"type": "string", "description": "A caret under the column"},
+        "parameter": {"type": "string", "description": "The parameter that does not fit"},
+        "takes": {"type": "string", "description": "What that parameter takes"},
+        "near": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What may have been meant",
+        },
+        "kept": {"type": "array", "items": {"type": "string"}, "description": "The versions there are"},
     },
 }
 
 
-def install(app: FastAPI, settings: Settings, paths: Mapping[str, Any]) -> None:
-    """Have `app` describe itself, with the operations of `paths` beside those of its routes."""
+class KnowingRouter(APIRouter):
+    """A router that knows more of its operations when the snapshot is known: values, examples."""
+
+    async def complete(self, request: Request, whole: dict[str, Any]) -> None:
+        """Write into the description what the snapshot that a request asks has to say."""
+
+
+def install(
+    app: FastAPI, settings: Settings, paths: Mapping[str, Any], knowing: Sequence[KnowingRouter]
+) -> None:
+    """Have `app` describe itself, with the operations of `paths` beside those of its routes.
+
+    `knowing` are the routers whose operations a snapshot completes.
+    """
 
     @app.get("/openapi.json", include_in_schema=False)
     async def described(request: Request) -> Response:
         snapshot = engine_of(request).snapshot
         kept = await asyncio.to_thread(published, settings.var) if settings.old_versions else []
         versions = dict.fromkeys([snapshot.version, snapshot.name, *(each.name for each in kept)])
-        whole = _document(app, paths)
+        whole = copy.deepcopy(_document(app, paths))
         whole["components"]["parameters"] = {"version": _version(list(versions))}
+        for router in knowing:
+            await router.complete(request, whole)
         return document(request, json.dumps(whole, ensure_ascii=False).encode(), JSON)
 
 

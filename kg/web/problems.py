@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from kg.errors import QuerySyntaxError, ServerBusy, StromaError, VersionGone
+from kg.errors import ParameterError, QuerySyntaxError, ServerBusy, StromaError, VersionGone
 from kg.terms import BASE
 from kg.web.formats import choose
 from kg.web.pages import page
@@ -117,6 +117,9 @@ def _details(error: StromaError, query: str | None) -> dict[str, Any]:
         "status": error.status,
         "detail": str(error),
     }
+    if isinstance(error, ParameterError):
+        told = {"parameter": error.parameter, "takes": error.takes, "near": list(error.near)}
+        details |= {name: value for name, value in told.items() if value}
     if isinstance(error, VersionGone):
         details["kept"] = list(error.kept)
     if isinstance(error, QuerySyntaxError) and error.line is not None and error.column is not None:

@@ -1,233 +1,449 @@
 """`/queries`: the competency questions, as a list and as answers.
 
-Hides how a question's parameters come out of a URL. An answer is what `/sparql` gives for the bound query:
-same formats, same headers, same errors.
+Hides how parameters, language, page and format come out of an address, and how an answer becomes a document
+in each format. What a value has to be is said by `kg.canned` and `kg.answers`; the rows come from the same
+engine, with the same limits, as those of `/sparql`.
 """
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
+from pyoxigraph import (
+    QueryResultsFormat,
+    QuerySolutions,
+    RdfFormat,
+    Triple,
+    parse,
+    parse_query_results,
+    serialize,
+)
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kg.canned import LANGUAGES, Catalogue, Parameter, Question
+from kg.answers import Asking, Choice, Memory, Rows, cursor_to, offset_of, plain
+from kg.canned import LANGUAGES, Catalogue, Question
 from kg.engine import Limits, guard
-from kg.engine.formats import SUFFIXES, Kind
-from kg.errors import ParameterError
-from kg.rows import rows
+from kg.engine.formats import BY_KEY, SUFFIXES, Format, Kind
+from kg.errors import ParameterError, VersionGone
 from kg.settings import Settings
-from kg.web.asked import engine_of
-from kg.web.charts import draw
+from kg.snapshot import Snapshot
+from kg.terms import prefixes
+from kg.web.asked import engine_of, index_of
 from kg.web.documents import document
 from kg.web.formats import choose, negotiate
-from kg.web.language import language_of, text
-from kg.web.openapi import HTML, IRI, JSON, described, format_parameter, media_types, parameter
-from kg.web.pages import page
+from kg.web.language import VARY, language_of
+from kg.web.openapi import (
+    HTML,
+    JSON,
+    KnowingRouter,
+    described,
+    media_types,
+    parameter,
+)
+from kg.web.questiondocs import (
+    MOST,
+    ROWS,
+    SPARQL_JSON,
+    add,
+    columns,
+    enum,
+    id_parameter,
+    listed,
+    paging,
+    told,
+)
+from kg.web.questionpage import ROWS_SHOWN, Shown, list_page, question_page
 from kg.web.responder import Responder, joined
 
-_Answers = Callable[[Request, Question, str], Awaitable[Response]]
 _LIST = (("application/json",), ("text/html", "application/xhtml+xml"))
+_WRITTEN = {"csv": QueryResultsFormat.CSV, "tsv": QueryResultsFormat.TSV, "xml": QueryResultsFormat.XML}
+_GRAPHS = {
+    "turtle": RdfFormat.TURTLE,
+    "ntriples": RdfFormat.N_TRIPLES,
+    "nquads": RdfFormat.N_QUADS,
+    "trig": RdfFormat.TRIG,
+    "rdfxml": RdfFormat.RDF_XML,
+    "jsonld": RdfFormat.JSON_LD,
+}
+_SHORTENS = ("turtle", "trig", "rdfxml")
+_EXAMPLE_ROWS = 2
 
 
-def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
-    """`/queries`, `/queries/<id>`, `/queries/<id>.<format>` and `/queries/<id>.rq`."""
-    routes = APIRouter(tags=["questions"])
-    responder = Responder(settings)
-    limits = Limits.of(settings)
+@dataclass(frozen=True)
+class _Asked:
+    """What an address asks: values by parameter, and how the answer is wanted."""
 
-    async def answered(request: Request, question: Question, suffix: str) -> Response:
-        values: dict[str, str] = {}
+    values: Mapping[str, str]
+    format: str | None
+    language: str
+    limit: int | None
+    cursor: str | None
+    kept: Mapping[str, str]  # what else stands in the address of the next page
+
+    @classmethod
+    def of(cls, request: Request, suffix: str) -> _Asked:
+        """Out of an address; `suffix` is the format that its path names."""
+        given: dict[str, str] = {}
         formats = [suffix]
         for name, value in request.query_params.multi_items():
             if name == "format":
                 formats.append(value)
-            elif name in values:
-                raise ParameterError(f"{name} is given twice; give it once")
+            elif name in given:
+                raise ParameterError(f"{name} is given twice; give it once", parameter=name)
             elif name != "version":  # it has chosen the engine
-                values[name] = value
-        given = {name: value for name, value in values.items() if value != ""}
-        bound = question.bind(given)
-        format = ",".join(each for each in formats if each) or None
-        heading = ""
-        if negotiate(joined(request, "accept"), format, Kind.SOLUTIONS)[0].key == "html":
-            picture = await _picture(request, question, bound, limits) if question.chart else ""
-            heading = _heading(question, given, language_of(request)) + picture
-        return await responder.respond(request, bound, format=format, heading=heading)
+                given[name] = value
+        given = {name: value for name, value in given.items() if value != ""}
+        kept = {name: given[name] for name in given if name != "cursor"}
+        if named := ",".join(each for each in formats[1:] if each):
+            kept["format"] = named
+        language = given.pop("lang", "")
+        if language and language not in LANGUAGES:
+            takes = f"one of {', '.join(LANGUAGES)}"
+            raise ParameterError(
+                f"lang={language[:20]!r} is no language of ours; it takes {takes}",
+                parameter="lang",
+                takes=takes,
+            )
+        limit = given.pop("limit", None)
+        return cls(
+            values={name: value for name, value in given.items() if name != "cursor"},
+            format=",".join(each for each in formats if each) or None,
+            language=language or language_of(request),
+            limit=None if limit is None else _limit(limit),
+            cursor=given.get("cursor"),
+            kept=kept,
+        )
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= MOST):
+        takes = f"a whole number from 1 to {MOST}"
+        raise ParameterError(
+            f"limit={text[:20]!r} is refused: it takes {takes}; without it all rows come at once",
+            parameter="limit",
+            takes=takes,
+        )
+    return int(text)
+
+
+def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
+    """`/queries`, `/queries/<id>`, `/queries/<id>.<format>`, `/queries/<id>/versions/<hash>`."""
+    answers = _Answers(catalogue, settings)
+    routes = _Questions(answers)
 
     @routes.get(
         "/queries", summary="The questions, with their parameters and columns", **described(JSON, HTML)
     )
     async def list_questions(request: Request) -> Response:
-        version = engine_of(request).snapshot.version
         found = choose(joined(request, "accept"), _LIST)
         if found is not None and found[0] == 1:
-            body = page("Questions", _listed(catalogue.values()), version, request)
-            return document(request, body, "text/html; charset=utf-8")
-        told = {"version": version, "questions": [_told(question) for question in catalogue.values()]}
-        return document(request, json.dumps(told, ensure_ascii=False).encode(), JSON)
+            body = list_page(request, catalogue.values(), language_of(request))
+            return document(request, body, "text/html; charset=utf-8", {"Vary": VARY})
+        asking = await answers.asking(request)
+        every = [await told(question, asking) for question in catalogue.values()]
+        body = _written({"version": engine_of(request).snapshot.version, "questions": every})
+        return document(request, body, JSON)
 
     @routes.get(
         "/queries/{id}.rq",
         summary="A question's SPARQL, as it runs in any editor",
-        **described(
-            "application/sparql-query",
-            parameters=[
-                parameter("id", "A question.", {"type": "string", "enum": list(catalogue)}, where="path")
-            ],
-        ),
+        **described("application/sparql-query", parameters=[id_parameter(catalogue)]),
     )
     async def sparql(request: Request) -> Response:
         body = catalogue[request.path_params["id"]].text.encode()
         return document(request, body, "application/sparql-query")
 
     for question in catalogue.values():
-        _add(routes, question, answered)
+        add(routes, question, answers.answer)
+
+    @routes.get(
+        "/queries/{id}/versions/{hash}",
+        summary="The answer of one version of a question: the same text for as long as it is kept",
+        **described(
+            *(media_types(Kind.SOLUTIONS)),
+            JSON,
+            parameters=[
+                id_parameter(catalogue),
+                parameter(
+                    "hash",
+                    "The first 16 digits of the SHA-256 of the question's text.",
+                    {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+                    where="path",
+                ),
+                *paging(Kind.SOLUTIONS),
+            ],
+        ),
+    )
+    async def version(id: str, hash: str, request: Request) -> Response:
+        question = catalogue[id]
+        if hash != question.hash:
+            raise VersionGone(
+                f"{id} has no version {hash[:80]!r} here: its text is now {question.hash}, at "
+                f"/queries/{id}/versions/{question.hash}. Texts of before stand in the history of "
+                f"queries/{question.topic}/{id}.rq, and run at /sparql",
+                kept=[question.hash],
+            )
+        return await answers.answer(request, question, "")
 
     @routes.get("/queries/{id}", include_in_schema=False)
     async def answer(id: str, request: Request) -> Response:
         stem, dot, suffix = id.rpartition(".")
         if dot and suffix in SUFFIXES and stem in catalogue:
-            return await answered(request, catalogue[stem], suffix)
-        return await answered(request, catalogue[id], "")
+            return await answers.answer(request, catalogue[stem], suffix)
+        return await answers.answer(request, catalogue[id], "")
 
     return routes
 
 
-def _add(routes: APIRouter, question: Question, answered: _Answers) -> None:
-    """A route of its own for a question: its parameters are described one by one."""
+class _Questions(KnowingRouter):
+    """The routes of the questions, which a snapshot completes: the values there are, and a real answer."""
 
-    async def answer(request: Request) -> Response:
-        return await answered(request, question, "")
+    def __init__(self, answers: _Answers) -> None:
+        super().__init__(tags=["questions"])
+        self._answers = answers
+        self._learned: dict[str, dict[str, Any]] = {}  # by snapshot
 
-    kind = guard.inspect(question.text, Limits()).kind
-    routes.add_api_route(
-        f"/queries/{question.id}",
-        answer,
-        methods=["GET"],
-        name=question.id,
-        summary=question.summary,
-        description=question.description,
-        operation_id=question.id,
-        **described(
-            *media_types(kind),
-            parameters=[
-                *(
-                    parameter(each.name, each.description, _schema(each), example=each.default)
-                    for each in question.parameters.values()
-                ),
-                format_parameter(kind),
-            ],
-        ),
-    )
+    async def complete(self, request: Request, whole: dict[str, Any]) -> None:
+        """See `KnowingRouter.complete`."""
+        snapshot = engine_of(request).snapshot.name
+        if snapshot not in self._learned:
+            self._learned = {snapshot: await self._answers.learned(request)}
+        for id, (choices, example) in self._learned[snapshot].items():
+            operation = whole["paths"][f"/queries/{id}"]["get"]
+            for each in operation["parameters"]:
+                if values := choices.get(each.get("name")):
+                    each["schema"] = enum(value.value for value in values)
+                    each["description"] += f" {listed(values)}"
+            for media_type, value in example.items():
+                operation["responses"]["200"]["content"][media_type]["example"] = value
 
 
-def _schema(parameter: Parameter) -> Mapping[str, object]:
-    """The values a parameter takes, in JSON Schema."""
-    if parameter.values:
-        return {"type": "string", "enum": ["", *parameter.values]}
-    if parameter.type == "integer":
-        least = -(10**18) if parameter.minimum is None else int(parameter.minimum)
-        return {"type": "integer", "exclusiveMinimum": least, "exclusiveMaximum": 10**18}
-    if parameter.type == "decimal":
-        # As text: not every way to write a number in JSON (1e-7) is one to write an xsd:decimal.
-        sign = "[+-]?" if parameter.minimum is None else "[+]?(?=[0-9.]*[1-9])"
-        return {"type": "string", "pattern": rf"^({sign}([0-9]{{1,18}}(\.[0-9]{{0,18}})?|\.[0-9]{{1,18}}))?$"}
-    if parameter.type == "date":
-        return {"type": "string", "format": "date"}
-    if parameter.type == "language":
-        return {"type": "string", "enum": ["", *LANGUAGES]}
-    if parameter.type == "iri":
-        return IRI
-    return {"type": "string", "pattern": r"^[^\x00]*$"}
+class _Answers:
+    """Answers to the questions of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self._catalogue = catalogue
+        self._responder = Responder(settings)
+        self._limits = Limits.of(settings)
+
+    async def asking(self, request: Request) -> Asking:
+        """What puts questions to the snapshot that a request asks."""
+        engine = engine_of(request)
+        memory: Memory = request.app.state.memories.setdefault(engine.snapshot.name, Memory())
+
+        async def ask(text: str) -> Rows:
+            answer = await engine.query(text, accept=BY_KEY["json"], limits=self._limits)
+            return Rows.read(await answer.read())
+
+        return Asking(ask, await index_of(request), memory)
+
+    async def learned(
+        self, request: Request
+    ) -> dict[str, tuple[dict[str, tuple[Choice, ...]], dict[str, Any]]]:
+        """By question: the values of its parameters, and the beginning of its answer by media type."""
+        asking = await self.asking(request)
+        return {
+            id: (
+                {name: await asking.choices(each) for name, each in question.parameters.items()},
+                await self._example(request, asking, question),
+            )
+            for id, question in self._catalogue.items()
+        }
+
+    async def _example(self, request: Request, asking: Asking, question: Question) -> dict[str, Any]:
+        if guard.inspect(question.text, self._limits).kind is not Kind.SOLUTIONS:
+            return {}
+        snapshot = engine_of(request).snapshot
+        rows = await asking.rows(question.text)
+        page = Rows(rows.names, rows.bindings[:_EXAMPLE_ROWS])
+        asked, total = _Asked({}, None, "en", _EXAMPLE_ROWS, None, {}), len(rows.bindings)
+        cursor = following = None
+        if total > _EXAMPLE_ROWS:
+            cursor = cursor_to(snapshot, question, {}, _EXAMPLE_ROWS)
+            following = (
+                f"/queries/{question.id}?limit={_EXAMPLE_ROWS}&cursor={cursor}&version={snapshot.name}"
+            )
+        return {
+            JSON: _rows_as_json(snapshot, question, asked, page, total, 0, cursor, following),
+            SPARQL_JSON.media_type: _sparql_json(page),
+            BY_KEY["csv"].media_type: _serialised(page, "csv").decode(),
+        }
+
+    async def answer(self, request: Request, question: Question, suffix: str) -> Response:
+        """The answer to a question, as the address and the Accept header want it."""
+        asked = _Asked.of(request, suffix)
+        kind = guard.inspect(question.text, self._limits).kind
+        offered = ROWS if kind is Kind.SOLUTIONS else ()
+        format, content_type = negotiate(joined(request, "accept"), asked.format, kind, offered)
+        asking = await self.asking(request)
+        text = await asking.bound(question, asked.values)
+        if kind is Kind.SOLUTIONS:
+            return await self._rows(request, question, asked, asking, text, format, content_type)
+        return await self._graph(request, question, asked, asking, text, format, content_type)
+
+    async def _rows(
+        self,
+        request: Request,
+        question: Question,
+        asked: _Asked,
+        asking: Asking,
+        text: str,
+        format: Format,
+        content_type: str,
+    ) -> Response:
+        snapshot = engine_of(request).snapshot
+        offset = 0
+        if asked.cursor is not None:
+            offset = offset_of(snapshot, question, asked.values, asked.cursor)
+        whole = await self._responder.whole(request, text, BY_KEY["json"])
+        if whole is None:
+            return Response(status_code=499)
+        rows = Rows.read(whole.body)
+        total = len(rows.bindings)
+        limit = asked.limit
+        if limit is None:
+            limit = ROWS_SHOWN if format.key == "html" else MOST
+        page = Rows(rows.names, rows.bindings[offset : offset + limit])
+        cursor = None
+        if offset + limit < total:
+            cursor = cursor_to(snapshot, question, asked.values, offset + limit)
+        following = None if cursor is None else _following(request, asked, cursor, snapshot)
+        headers = self._headers(request, question, whole.headers, total, asked.language, following)
+        page = await asking.translated(question, page, asked.language)
+        if format.key == "html":
+            every = await asking.translated(question, rows, asked.language)
+            shown = Shown(question, asked.values, asked.language, text, page, every, offset, following)
+            body = await question_page(request, shown, asking, self._limits)
+            return document(request, body, content_type, headers)
+        if format.key == "json":
+            written = _rows_as_json(snapshot, question, asked, page, total, offset, cursor, following)
+            return document(request, _written(written), content_type, headers)
+        if format.key == "srj":
+            return document(request, _written(_sparql_json(page)), content_type, headers)
+        return document(request, _serialised(page, format.key), content_type, headers)
+
+    async def _graph(
+        self,
+        request: Request,
+        question: Question,
+        asked: _Asked,
+        asking: Asking,
+        text: str,
+        format: Format,
+        content_type: str,
+    ) -> Response:
+        if asked.limit is not None or asked.cursor is not None:
+            raise ParameterError(
+                f"{question.id} gives a graph, which comes whole: leave limit and cursor out",
+                parameter="limit",
+            )
+        whole = await self._responder.whole(request, text, BY_KEY["ntriples"])
+        if whole is None:
+            return Response(status_code=499)
+        triples = sorted({quad.triple for quad in parse(whole.body, format=RdfFormat.N_TRIPLES)}, key=str)
+        headers = self._headers(request, question, whole.headers, len(triples), asked.language, None)
+        if format.key == "html":
+            page = _as_rows(triples)
+            shown = Shown(question, asked.values, asked.language, text, page, page, 0, None)
+            body = await question_page(request, shown, asking, self._limits)
+            return document(request, body, content_type, headers)
+        form = _GRAPHS[format.key]
+        said = whole.body.decode()
+        used = {prefix: iri for prefix, iri in sorted(prefixes().items()) if f"<{iri}" in said}
+        written = serialize(triples, format=form, prefixes=used if format.key in _SHORTENS else None)
+        assert written is not None
+        return document(request, written, content_type, headers)
+
+    def _headers(
+        self,
+        request: Request,
+        question: Question,
+        of_whole: Mapping[str, str],
+        total: int,
+        language: str,
+        following: str | None,
+    ) -> dict[str, str]:
+        links = [of_whole["Link"]]
+        if "/versions/" in request.url.path:
+            links.append(f'</queries/{question.id}>; rel="latest-version"')
+        if following is not None:
+            links.append(f'<{following}>; rel="next"')
+        return {
+            **of_whole,
+            "Link": ", ".join(links),
+            "Vary": f"{VARY}, Accept-Encoding",
+            "Content-Language": language,
+            "X-Total-Count": str(total),
+        }
 
 
-def _told(question: Question) -> dict[str, object]:
+def _following(request: Request, asked: _Asked, cursor: str, snapshot: Snapshot) -> str:
+    """The address of the next page: of the same snapshot, whichever is served by then."""
+    return f"{request.url.path}?{urlencode({**asked.kept, 'cursor': cursor, 'version': snapshot.name})}"
+
+
+def _rows_as_json(
+    snapshot: Snapshot,
+    question: Question,
+    asked: _Asked,
+    page: Rows,
+    total: int,
+    offset: int,
+    cursor: str | None,
+    following: str | None,
+) -> dict[str, Any]:
+    used = {each.name: each.default for each in question.parameters.values()}
     return {
-        "id": question.id,
-        "topic": question.topic,
-        "question": {"en": question.summary, **question.summaries},
-        "description": question.description.strip(),
-        "tags": question.tags,
-        "parameters": [
-            {
-                "name": parameter.name,
-                "type": parameter.type,
-                "default": parameter.default,
-                "description": parameter.description,
-                "takes": parameter.takes,
-                **({"values": parameter.values} if parameter.values else {}),
-            }
-            for parameter in question.parameters.values()
-        ],
-        "columns": question.columns,
-        "units": question.units,
-        "chart": question.chart,
-        "related": question.related,
-        "version": question.version,
+        "question": question.id,
+        "asks": question.summaries.get(asked.language, question.summary),
         "hash": question.hash,
-        "answer": f"/queries/{question.id}",
-        "sparql": f"/queries/{question.id}.rq",
+        "snapshot": snapshot.name,
+        "language": asked.language,
+        "parameters": {**used, **asked.values},
+        "columns": columns(question),
+        "total": total,
+        "offset": offset,
+        "cursor": cursor,
+        "next": following,
+        "rows": [{name: plain(row.get(name)) for name in page.names} for row in page.bindings],
     }
 
 
-def _listed(questions: Iterable[Question]) -> str:
-    content = (
-        "<h1>Questions</h1><p class=lead>Each is answered from the graph; its SPARQL is open to copy.</p>"
-    )
-    for topic, members in groupby(questions, key=lambda question: question.topic):
-        content += f"<h2>{html.escape(topic.capitalize())}</h2>"
-        for question in members:
-            chinese = html.escape(question.summaries["zh-Hans"])
-            content += (
-                f'<p><a href="/queries/{question.id}">{html.escape(question.summary)}</a><br>'
-                f'<span class="soft" lang="zh-Hans">{chinese}</span></p>'
-            )
-    return content
+def _sparql_json(page: Rows) -> dict[str, Any]:
+    return {"head": {"vars": page.names}, "results": {"bindings": page.bindings}}
 
 
-async def _picture(request: Request, question: Question, bound: str, limits: Limits) -> str:
-    """The chart of an answer, above its table; nothing where there is nothing to draw."""
-    found = await rows(engine_of(request), bound, limits)
-    texts = [{name: row[name].value if name in row else "" for name in question.columns} for row in found]
-    title = question.summaries.get(language_of(request), question.summary)
-    chart = draw(question.chart, texts, title, question.units)
-    if chart is None:
-        return ""
-    language = language_of(request)
-    more = text(language, "left-out").replace("{n}", str(chart.left_out)) if chart.left_out else ""
-    caption = f"{text(language, 'chart')}. {more}"
-    told = f"<figcaption>{html.escape(caption)}</figcaption>"
-    return f'<figure class="picture" tabindex="0">{chart.svg}{told}</figure>'
+def _serialised(page: Rows, key: str) -> bytes:
+    solutions = parse_query_results(_written(_sparql_json(page)), format=QueryResultsFormat.JSON)
+    assert isinstance(solutions, QuerySolutions)
+    written = solutions.serialize(format=_WRITTEN[key])
+    assert written is not None
+    return written
 
 
-def _heading(question: Question, given: dict[str, str], language: str) -> str:
-    """What stands above an answer in a browser: the question, a form for its parameters, other formats."""
-    fields = "".join(_field(parameter, given) for parameter in question.parameters.values())
-    form = (
-        f'<form method="get" class="row">{fields}<button type="submit">Ask</button></form>' if fields else ""
-    )
-    return (
-        f"<h1>{html.escape(question.summaries.get(language, question.summary))}</h1>"
-        f'<p lang="en">{html.escape(question.description)}</p>{form}'
-        f'<p><a href="/queries/{question.id}.rq">SPARQL</a> · '
-        f'<a href="/queries/{question.id}?{html.escape(urlencode({**given, "format": "csv"}))}">CSV</a> · '
-        f'<a href="/queries/{question.id}?{html.escape(urlencode({**given, "format": "json"}))}">JSON</a>'
-        f"{_related(question, language)}</p>"
-    )
+def _as_rows(triples: list[Triple]) -> Rows:
+    solutions = [
+        {name: _cell(term) for name, term in zip(("subject", "predicate", "object"), triple, strict=True)}
+        for triple in triples
+    ]
+    return Rows(("subject", "predicate", "object"), solutions)
 
 
-def _related(question: Question, language: str) -> str:
-    links = "".join(f' · <a href="/queries/{id}">{id}</a>' for id in question.related)
-    return f" · {html.escape(text(language, 'related'))}:{links[2:]}" if links else ""
+def _cell(term: Any) -> dict[str, str]:
+    kind = {"NamedNode": "uri", "BlankNode": "bnode"}.get(type(term).__name__, "literal")
+    cell = {"type": kind, "value": term.value}
+    if kind == "literal" and term.language:
+        cell["xml:lang"] = term.language
+    elif kind == "literal":
+        cell["datatype"] = term.datatype.value
+    return cell
 
 
-def _field(parameter: Parameter, given: dict[str, str]) -> str:
-    value = given.get(parameter.name, parameter.default or "")
-    label = f"{html.escape(parameter.description)} "
-    return f'<label>{label}<input name="{parameter.name}" value="{html.escape(value)}"></label>'
+def _written(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()

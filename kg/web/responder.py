@@ -14,7 +14,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Coroutine
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -46,6 +46,14 @@ _NOT_IN_A_LINK = re.compile(rb"[^!#-;=?-~]")  # <, >, quotes, white space and wh
 _FOREVER = b"public, max-age=31536000, immutable"
 
 Headers = list[tuple[bytes, bytes]]
+_T = TypeVar("_T")
+
+
+class Whole(NamedTuple):
+    """A whole answer: its bytes, and the headers that hold for every document made of it."""
+
+    body: bytes
+    headers: dict[str, str]
 
 
 class Responder:
@@ -82,6 +90,44 @@ class Responder:
         if id:
             response.raw_headers.append((b"x-stroma-query-id", id.encode()))
         return response
+
+    async def whole(self, request: Request, text: str, format: Format) -> Whole | None:
+        """The whole answer to a query, for a document that is made of it; None where the client has left.
+
+        Kept, shared and stopped as any answer; raises what a query raises.
+        """
+        asked = asked_of(request)
+        engine, cache, snapshot = asked.engine, asked.served.cache, asked.engine.snapshot
+        seen_of(request.scope).query = text
+        id = new_id(request.headers.get("x-stroma-query-id"))
+        key = _key(snapshot, format, None, text)
+        body = cache.get(key)
+        timing = 'cache;desc="hit"'
+        if body is None:
+
+            async def evaluated() -> tuple[bytes, str]:
+                answer = await cache.answer(
+                    key, lambda: engine.query(text, accept=format, limits=self._limits)
+                )
+                return await answer.read(), _timing(answer)
+
+            running = Running(id, query_hash(text), snapshot.name)
+            asked.served.running.add(running)
+            try:
+                found = await _unless_gone(request.receive, evaluated(), running)
+            finally:
+                asked.served.running.remove(running)
+            if found is None:
+                return None
+            body, timing = found
+        link = b'</sparql>; rel="describedby"' + _permalink(request, snapshot, text, None, None)
+        headers = {
+            "Cache-Control": (_FOREVER if asked.permanent else self._current).decode(),
+            "Link": link.decode("latin-1"),
+            "Server-Timing": timing,
+            "X-Stroma-Query-Id": id,
+        }
+        return Whole(body, headers)
 
     async def _respond(
         self,
@@ -120,7 +166,7 @@ class Responder:
         if not inspection.repeatable:
             headers.append((b"cache-control", b"no-store"))
         else:
-            key = hashlib.sha256(f"{snapshot.hash} {format.key} {dataset!r} {text}".encode()).digest()
+            key = _key(snapshot, format, dataset, text)
             tag = _tag(key, content_type, before + after, coding, weak=not inspection.exact)
             headers += [(b"etag", tag), (b"cache-control", _FOREVER if asked.permanent else self._current)]
             if request.method != "POST" and matches(joined(request, "if-none-match"), tag.decode()):
@@ -142,8 +188,7 @@ class Responder:
             if answer.whole is None:
                 return await self._stream(request, asked, running, answer, headers, coding, (before, after))
         headers += _silenced(answer)
-        timing = ", ".join(f"{step};dur={ms:.2f}" for step, ms in answer.milliseconds.items())
-        headers.append((b"server-timing", (timing or 'cache;desc="hit"').encode()))
+        headers.append((b"server-timing", (_timing(answer) or 'cache;desc="hit"').encode()))
         body = before + cast(bytes, answer.whole) + after
         if coding != IDENTITY and len(body) >= SMALL:
             headers.append((b"content-encoding", coding.encode()))
@@ -167,8 +212,7 @@ class Responder:
     ) -> Response:
         """The response for an answer whose end is not here yet."""
         headers += _silenced(answer)
-        timing = ", ".join(f"{step};dur={ms:.2f}" for step, ms in answer.milliseconds.items())
-        headers.append((b"server-timing", timing.encode()))
+        headers.append((b"server-timing", _timing(answer).encode()))
         if coding != IDENTITY:
             headers.append((b"content-encoding", coding.encode()))
         stream = _Stream(asked, running, answer, headers, coding, frame, self._client_seconds)
@@ -295,6 +339,15 @@ def _silenced(answer: Answer) -> Headers:
     return [(b"x-stroma-silenced", ", ".join(f"<{iri}>" for iri in dict.fromkeys(answer.silenced)).encode())]
 
 
+def _key(snapshot: Snapshot, format: Format, dataset: Dataset | None, text: str) -> bytes:
+    """Under which an answer is kept."""
+    return hashlib.sha256(f"{snapshot.hash} {format.key} {dataset!r} {text}".encode()).digest()
+
+
+def _timing(answer: Answer) -> str:
+    return ", ".join(f"{step};dur={ms:.2f}" for step, ms in answer.milliseconds.items())
+
+
 def _tag(key: bytes, content_type: str, frame: bytes, coding: str, *, weak: bool) -> bytes:
     """The ETag of an answer in one coding; `key` names snapshot, query, dataset and format.
 
@@ -335,9 +388,7 @@ def _permalink(
     return b", <" + target + b'>; rel="bookmark"'
 
 
-async def _unless_gone(
-    receive: Receive, work: Coroutine[Any, Any, Answer], running: Running
-) -> Answer | None:
+async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, _T], running: Running) -> _T | None:
     """The answer, or None when the client left while we worked on it; the work is stopped then.
 
     Raises QueryCancelled where somebody stopped it by its id.

@@ -21,7 +21,7 @@ from kg.web import service
 from kg.web.asked import engine_of
 from kg.web.documents import address
 from kg.web.formats import media_type
-from kg.web.openapi import format_parameter, media_types, parameter
+from kg.web.openapi import RESULTS, format_parameter, media_types, parameter
 from kg.web.problems import BadRequest, MethodNotAllowed, UnsupportedMediaType, answer_to
 from kg.web.responder import Responder, joined
 
@@ -151,7 +151,7 @@ def operations(settings: Settings) -> dict[str, Any]:
             "200": {
                 "description": "The answer",
                 "content": {
-                    name: {"schema": _RESULTS if name == "application/sparql-results+json" else {}}
+                    name: {"schema": RESULTS if name == "application/sparql-results+json" else {}}
                     for name in media_types(*Kind)
                 },
             },
@@ -175,24 +175,6 @@ def operations(settings: Settings) -> dict[str, Any]:
             },
         }
     }
-
-
-_RESULTS = {
-    "type": "object",
-    "required": ["head"],
-    "properties": {
-        "head": {
-            "type": "object",
-            "properties": {"vars": {"type": "array", "items": {"type": "string"}}},
-        },
-        "boolean": {"type": "boolean"},
-        "results": {
-            "type": "object",
-            "required": ["bindings"],
-            "properties": {"bindings": {"type": "array", "items": {"type": "object"}}},
-        },
-    },
-}
 
 
 def _dataset(by_name: dict[str, list[str]]) -> Dataset | None:
