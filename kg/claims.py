@@ -121,12 +121,12 @@ async def choices(engine: Engine, limits: Limits) -> dict[str, list[str]]:
 
 async def said_by(engine: Engine, claim: str, limits: Limits) -> list[Said]:
     """The propositions of a claim, each with every claim of it."""
-    return await _said(engine, f"{NamedNode(claim)} stroma:asserts ?proposition .", limits)
+    return await propositions(engine, f"{NamedNode(claim)} stroma:asserts ?proposition .", limits)
 
 
 async def said_against(engine: Engine, claim: str, limits: Limits) -> list[Said]:
     """What others say of the same things with the opposite polarity."""
-    return await _said(
+    return await propositions(
         engine,
         f"""{NamedNode(claim)} stroma:asserts ?own .
         ?own stroma:propositionSubject ?s ; stroma:propositionPredicate ?p ; stroma:propositionObject ?o ;
@@ -140,7 +140,7 @@ async def said_against(engine: Engine, claim: str, limits: Limits) -> list[Said]
 
 async def involved_in(engine: Engine, finding: str, limits: Limits) -> list[Said]:
     """The propositions that a finding rests on."""
-    return await _said(engine, f"{NamedNode(finding)} stroma:involves ?proposition .", limits)
+    return await propositions(engine, f"{NamedNode(finding)} stroma:involves ?proposition .", limits)
 
 
 async def findings(engine: Engine, limits: Limits, *, about: str | None = None) -> list[Found]:
@@ -166,7 +166,8 @@ async def findings(engine: Engine, limits: Limits, *, about: str | None = None) 
     return list(found.values())
 
 
-async def _said(engine: Engine, pattern: str, limits: Limits) -> list[Said]:
+async def propositions(engine: Engine, pattern: str, limits: Limits) -> list[Said]:
+    """The propositions that a pattern binds as `?proposition`, each with every claim of it."""
     found = await rows(
         engine,
         f"""SELECT DISTINCT ?proposition ?s ?p ?o ?polarity ?record ?c ?id ?modality ?level ?field ?basis

@@ -359,6 +359,43 @@ def why(
     sys.stdout.buffer.write(rendered(explanation, format))
 
 
+@_verb(
+    "Say what speaks for and against a proposition.",
+    "kg evidence stroma:MSCSurvival",
+    "kg evidence claim:A255",
+    "kg evidence claim:A255 --format json",
+)
+def evidence(
+    thing: Annotated[
+        str, typer.Argument(metavar="IRI", help="A proposition, a claim or a thing; or a CURIE.")
+    ],
+    format: Annotated[str, typer.Option(help="text, json or turtle.")] = "text",
+) -> None:
+    """Say who says a proposition, who denies it or says the opposite, and how strongly, each with its source.
+
+    Of a claim: of each of its propositions. Of a thing: of each proposition that relates it to another.
+    """
+    from kg import bearing
+    from kg.engine.memory import MemoryEngine
+    from kg.terms import expand
+
+    if format not in bearing.FORMATS:
+        raise UsageError(
+            f"--format {format}: there is no such format; there are: {', '.join(bearing.FORMATS)}"
+        )
+    settings = _settings()
+    iri = expand(thing).value
+
+    async def asked() -> bytes:
+        async with MemoryEngine(_current(settings), workers=1) as engine:
+            found, known = await bearing.bearings(engine, iri, Limits.of(settings))
+            if format == "turtle":
+                return bearing.as_turtle(found)
+            return (bearing.as_json if format == "json" else bearing.as_text)(found, known).encode()
+
+    sys.stdout.buffer.write(asyncio.run(asked()))
+
+
 # ------------------------------------------------------------------------------------ nanopublications
 
 
@@ -483,6 +520,7 @@ def _serve(
     from kg.canned import Catalogue
     from kg.web import app as web
     from kg.web import claims, discovery, logs, queries, things
+    from kg.web import evidence as evidence_pages
     from kg.web import why as explanations
 
     catalogue = Catalogue.read(settings.root / "queries")
@@ -501,6 +539,7 @@ def _serve(
         lambda _, settings: explanations.router(settings),
         lambda _, settings: discovery.router(catalogue),
         lambda _, settings: claims.router(settings),
+        lambda _, settings: evidence_pages.router(settings),
         lambda _, settings: things.router(catalogue, settings),
     ]
     with logs.written_to(settings.log):
