@@ -17,13 +17,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from pyoxigraph import NamedNode
+from pyoxigraph import NamedNode, RdfFormat, Triple, serialize
 
 from kg.canned import LANGUAGES, Parameter, Question
 from kg.errors import ParameterError, QueryTimeout, VersionGone
 from kg.search import Index
 from kg.snapshot import Snapshot
-from kg.terms import compress, expand
+from kg.terms import compress, expand, prefixes
 
 Cell = Mapping[str, str]  # as in SPARQL JSON: type, value, datatype, xml:lang
 Binding = Mapping[str, Cell]  # what is unbound is absent
@@ -222,6 +222,17 @@ def plain(cell: Cell | None) -> str | int | float | bool | None:
             # JSON has no NaN and no infinity.
             return number if number == number and abs(number) != float("inf") else value
     return value
+
+
+def written_graph(triples: Iterable[Triple], format: RdfFormat) -> bytes:
+    """Triples in a form of RDF, with the prefixes that they use."""
+    found = list(triples)
+    said = "\n".join(map(str, found))
+    used = {prefix: iri for prefix, iri in sorted(prefixes().items()) if f"<{iri}" in said}
+    shortens = format in (RdfFormat.TURTLE, RdfFormat.TRIG, RdfFormat.RDF_XML)
+    written = serialize(found, format=format, prefixes=used if shortens else None)
+    assert written is not None
+    return written
 
 
 # ------------------------------------------------------------------------------------------- cursors

@@ -29,6 +29,7 @@ from kg.settings import Settings
 from kg.terms import compress
 
 if TYPE_CHECKING:
+    from kg.client import Answer
     from kg.engine.formats import Format
     from kg.snapshot import Snapshot
 
@@ -75,14 +76,18 @@ app.add_typer(nanopub_app)
 
 
 def _verb(
-    brief: str, *examples: str, of: typer.Typer = app, name: str | None = None
+    brief: str, *examples: str, of: typer.Typer = app, name: str | None = None, extra: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command: `brief` is its line in `kg --help`; its docstring and examples are its own help."""
+    """A command: `brief` is its line in `kg --help`; its docstring and examples are its own help.
+
+    An `extra` one takes options that it does not name.
+    """
+    context = {"allow_extra_args": True, "ignore_unknown_options": True} if extra else None
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         shown = "\n".join(f"  {example}" for example in examples)
         text = f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{shown}"
-        return of.command(name, help=text, short_help=brief)(function)
+        return of.command(name, help=text, short_help=brief, context_settings=context)(function)
 
     return register
 
@@ -324,6 +329,108 @@ def _cell(term: Mapping[str, str] | None) -> str:
     if term is None:
         return ""
     return compress(term["value"]) if term["type"] == "uri" else term["value"]
+
+
+# --------------------------------------------------------------------------------------------- ask
+
+
+@_verb(
+    "Answer one of the questions.",
+    "kg ask",
+    "kg ask doses-for-body-weight --weight 62.5",
+    "kg ask findings --param severity=stroma:SeverityMajor --format csv",
+    "kg ask routes --lang zh-Hant --url http://127.0.0.1:8000",
+    extra=True,
+)
+def ask(
+    context: typer.Context,
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Which question; none lists all.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter; --NAME VALUE is the same. May be repeated."),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="table, csv or json; turtle for graphs. Default: a table on a terminal, else csv."),
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of labels: en, zh-Hans or zh-Hant.")] = "en",
+    url: Annotated[
+        str | None, typer.Option(help="A server to ask. Default: the published graph itself.")
+    ] = None,
+) -> None:
+    """Answer a question of the catalogue, with parameters by name, or list all questions.
+
+    A value the graph does not know is refused, with what the parameter takes and what may have been meant.
+    """
+    from kg.canned import LANGUAGES
+    from kg.client import Client
+
+    formats = ("table", "csv", "json", "turtle")
+    if format not in (None, *formats):
+        raise UsageError(f"--format {format}: there is no such format; there are: {', '.join(formats)}")
+    if lang not in LANGUAGES:
+        raise UsageError(f"--lang {lang}: there is no such language; there are: {', '.join(LANGUAGES)}")
+    values = dict(_pair(e, "--param", "NAME=VALUE, such as weight=62.5") for e in param or [])
+    values |= _options(context.args)
+    logging.getLogger("kg").setLevel(logging.CRITICAL)
+    with Client(url, language=lang, settings=_settings()) as client:
+        if id is None:
+            for question in client.questions.values():
+                print(f"{question.id}  {question.summary}")
+            return
+        answer = client.ask(id, **values)
+        shown = format or ("table" if sys.stdout.isatty() else "csv")
+        if shown == "turtle":
+            if not answer.graph:
+                raise UsageError(f"{id} gives rows; only a question that gives a graph has a turtle")
+            print(answer.graph, end="")
+        else:
+            _print_answer(answer, shown)
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    """`--weight 62.5` and `--weight=62.5` as parameters by name."""
+    values: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not name:
+            raise UsageError(f"{word!r}: give a parameter as --NAME VALUE, or as --param NAME=VALUE")
+        if not equals and (value := next(rest, "")) == "":
+            raise UsageError(f"{word} has no value; give one after it")
+        values[name] = value
+    return values
+
+
+def _print_answer(answer: Answer, form: str) -> None:
+    import csv
+
+    rows = [[row[name] for name in answer.columns] for row in answer]
+    if form == "json":
+        told = {"total": answer.total, "snapshot": answer.snapshot, "rows": [dict(row) for row in answer]}
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+    elif form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows([_plain(value) for value in row] for row in rows)
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        console = Console(markup=False, highlight=False)
+        table = Table(*answer.columns)
+        for row in rows:
+            table.add_row(*(compress(str(_plain(value))) for value in row))
+        console.print(table)
+        console.print(f"{answer.total} row{'' if answer.total == 1 else 's'}")
+
+
+def _plain(value: str | int | float | bool | None) -> str | int | float:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 # --------------------------------------------------------------------------------------------- why

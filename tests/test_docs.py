@@ -98,6 +98,15 @@ def test_every_kg_command_of_the_readme_runs(environment: dict[str, str]) -> Non
         assert _run(command, environment).strip(), f"{command} prints nothing"
 
 
+def test_the_python_of_the_readme_runs(environment: dict[str, str]) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    program = program.replace("Client()", f"Client({environment['KG_VAR']!r})")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert re.match(r"30 [0-9.]+ \(30, \d+\)\n", done.stdout), done.stderr
+
+
 def test_every_curl_of_the_readme_gets_an_answer(environment: dict[str, str]) -> None:
     block = next(block for block in _blocks(ROOT / "README.md") if block.startswith("curl"))
     commands = [f"curl {command}" for command in re.split(r"^curl ", block, flags=re.M) if command]

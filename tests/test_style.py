@@ -21,7 +21,10 @@ HOMES = {
     "rustdl": {"kg/referees.py"},
     "shacl": {"kg/validation.py"},
     "typer": {"kg/cli.py", "kg/__main__.py"},
+    "pandas": {"kg/client.py"},
+    "polars": {"kg/client.py"},
     "httpx": {
+        "kg/client.py",
         "loaders/fetch.py",
         "kg/engine/broker.py",
         "kg/engine/publishing.py",

@@ -21,19 +21,17 @@ from pyoxigraph import (
     Triple,
     parse,
     parse_query_results,
-    serialize,
 )
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kg.answers import Asking, Choice, Memory, Rows, cursor_to, offset_of, plain
+from kg.answers import Asking, Choice, Memory, Rows, cursor_to, offset_of, plain, written_graph
 from kg.canned import LANGUAGES, Catalogue, Question
 from kg.engine import Limits, guard
 from kg.engine.formats import BY_KEY, SUFFIXES, Format, Kind
 from kg.errors import ParameterError, VersionGone
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.terms import prefixes
 from kg.web.asked import engine_of, index_of
 from kg.web.documents import document
 from kg.web.formats import choose, negotiate
@@ -71,7 +69,6 @@ _GRAPHS = {
     "rdfxml": RdfFormat.RDF_XML,
     "jsonld": RdfFormat.JSON_LD,
 }
-_SHORTENS = ("turtle", "trig", "rdfxml")
 _EXAMPLE_ROWS = 2
 
 
@@ -353,11 +350,7 @@ class _Answers:
             shown = Shown(question, asked.values, asked.language, text, page, page, 0, None)
             body = await question_page(request, shown, asking, self._limits)
             return document(request, body, content_type, headers)
-        form = _GRAPHS[format.key]
-        said = whole.body.decode()
-        used = {prefix: iri for prefix, iri in sorted(prefixes().items()) if f"<{iri}" in said}
-        written = serialize(triples, format=form, prefixes=used if format.key in _SHORTENS else None)
-        assert written is not None
+        written = written_graph(triples, _GRAPHS[format.key])
         return document(request, written, content_type, headers)
 
     def _headers(

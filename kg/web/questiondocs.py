@@ -51,6 +51,7 @@ async def told(question: Question, asking: Asking) -> dict[str, object]:
         "parameters": [
             _told_of_parameter(each, await asking.choices(each)) for each in question.parameters.values()
         ],
+        "gives": "graph" if guard.inspect(question.text, Limits()).kind is Kind.GRAPH else "rows",
         "columns": question.columns,
         "labels": question.labels,
         "units": question.units,
