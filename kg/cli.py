@@ -626,7 +626,7 @@ def _serve(
 ) -> None:
     from kg.canned import Catalogue
     from kg.web import app as web
-    from kg.web import claims, discovery, logs, queries, things
+    from kg.web import claims, discovery, logs, ontology, queries, things
     from kg.web import evidence as evidence_pages
     from kg.web import why as explanations
 
@@ -647,6 +647,7 @@ def _serve(
         lambda _, settings: discovery.router(catalogue),
         lambda _, settings: claims.router(settings),
         lambda _, settings: evidence_pages.router(settings),
+        lambda _, settings: ontology.router(settings),
         lambda _, settings: things.router(catalogue, settings),
     ]
     with logs.written_to(settings.log):

@@ -194,7 +194,7 @@ def test_robots_are_led_to_the_sitemap_and_away_from_queries(web: httpx.Client) 
 def test_every_page_of_the_sitemap_is_there(web: httpx.Client, embedded: Snapshot) -> None:
     found = ElementTree.fromstring(web.get("/sitemap.xml").text)
     pages = [each.text or "" for each in found.iterfind("{*}url/{*}loc")]
-    assert len(pages) == len(set(pages)) == 7 + len(Catalogue.read(ROOT / "queries"))
+    assert len(pages) == len(set(pages)) == 9 + len(Catalogue.read(ROOT / "queries"))
     assert {each.text for each in found.iterfind("{*}url/{*}lastmod")} == {embedded.version}
     for url in pages:
         assert web.get(url, headers=BROWSER).status_code == 200

@@ -76,7 +76,7 @@ def test_every_word_of_the_pages_is_there_in_each_language_and_used() -> None:
     texts = tomllib.loads((WEB / "texts.toml").read_text(encoding="utf-8"))
     keys = {language: set(texts[language]) for language in LANGUAGES}
     assert keys["en"] == keys["zh-Hans"] == keys["zh-Hant"]
-    for part in ("kinds", "sources", "vocabulary"):
+    for part in ("frames", "kinds", "sources", "vocabulary"):
         keys_of = {language: set(texts[part][language]) for language in LANGUAGES}
         assert keys_of["en"] == keys_of["zh-Hans"] == keys_of["zh-Hant"], part
     code = "\n".join(
@@ -288,6 +288,52 @@ def test_a_filter_that_no_finding_can_have_is_refused(site: httpx.Client, query:
         assert "stroma:DiscrepancyDifferentValues" in response.text
 
 
+# ------------------------------------------------------------------------------------------- terms
+
+
+def test_the_trees_hold_every_class_once_with_its_branch_and_open_without_script(site: httpx.Client) -> None:
+    page = site.get("/ontology").text
+    assert page.count("<details") == page.count("</details>") > 50
+    for path in ("/ontology/UCMSCProduct", "/thing?iri=CL%3A0000134", "/ontology/MSCImmunomodulation"):
+        assert f'href="{path}"' in page
+    (total,) = re.findall(r'href="/ontology\?of=classes">[^<]*?([\d,]+)</a>', page)
+    linked = set(re.findall(r'<(?:li|summary)>\s*<a href="(/ontology/[^"]+|/thing\?iri=[^"]+)"', page))
+    assert len(linked) == int(total.replace(",", ""))
+
+
+def test_a_branch_shows_what_each_term_means_and_where_it_stands(site: httpx.Client) -> None:
+    page = site.get("/ontology", params={"root": "stroma:MSCProduct"}, headers={"Accept-Language": "zh-TW"})
+    assert "臍帶間質幹細胞製劑" in page.text
+    assert "MSC product procured from adipose tissue." in page.text
+    assert "/ontology?root=stroma%3ACellTherapyProduct" in page.text
+
+
+def test_a_class_s_page_has_its_definition_in_logic_and_its_place_in_the_tree(site: httpx.Client) -> None:
+    page = site.get("/ontology/UCMSCProduct.html").text
+    assert re.search(r'has tissue source</a><span class="keyword"> some </span>', page)
+    assert "/ontology?root=stroma:UCMSCProduct" in page
+    assert "Wharton&#39;s jelly MSC product" in page
+
+
+def test_the_ontology_s_own_name_leads_programs_to_its_graph(site: httpx.Client) -> None:
+    response = site.get("/ontology", headers={"Accept": "text/turtle"})
+    assert (response.status_code, response.headers["location"]) == (303, "/graph/ontology")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("of=things", 400),
+        ("root=stroma:NoSuchTerm", 404),
+        ("root=%3C", 400),
+        ("x=1", 400),
+        ("of=values&of=x", 400),
+    ],
+)
+def test_a_tree_that_is_not_there_is_refused(site: httpx.Client, query: str, status: int) -> None:
+    assert site.get(f"/ontology?{query}").status_code == status
+
+
 # ------------------------------------------------------------------------------------------- trials
 
 
@@ -413,7 +459,7 @@ def test_any_search_gets_a_page(site: httpx.Client, text: str) -> None:
 def test_nothing_of_a_page_comes_from_elsewhere_or_runs_inline(site: httpx.Client) -> None:
     for path in (
         "/", "/search?q=cell", "/thing?iri=CL:0000134&format=html", "/about", "/queries", "/sparql",
-        "/findings", "/claim/C047.html", "/trial/NCT01547091.html",
+        "/findings", "/claim/C047.html", "/trial/NCT01547091.html", "/ontology",
     ):  # fmt: skip
         response = site.get(path)
         policy = response.headers["content-security-policy"]

@@ -71,6 +71,7 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
     )
     app.state.indexes = {}
     app.state.memories = {}
+    app.state.hierarchies = {}
     app.state.metrics = figures = metrics.Metrics(served)
     knowing = [router for router in routers if isinstance(router, openapi.KnowingRouter)]
     openapi.install(app, settings, sparql.operations(settings), knowing)

@@ -12,11 +12,13 @@ from typing import NamedTuple, cast
 from starlette.requests import Request
 from starlette.types import Scope
 
-from kg.engine import Engine
+from kg.engine import Engine, Limits
 from kg.engine.served import Served
+from kg.hierarchy import Hierarchy, hierarchy
 from kg.search import Index
 
 _KEY = "stroma.asked"
+_KEPT = 3
 IS_HEAD = "stroma.head"  # in the scope of a HEAD request, which its route sees as a GET
 
 
@@ -46,6 +48,19 @@ def engine_of(request: Request) -> Engine:
 def served_of(request: Request) -> Served:
     """All engines, and what they share: figures, cache, the queries that run."""
     return asked_of(request).served
+
+
+async def hierarchy_of(request: Request, limits: Limits) -> Hierarchy:
+    """The terms of the snapshot that a request asks, as trees; kept for the last snapshots."""
+    engine = engine_of(request)
+    kept: dict[str, Hierarchy] = request.app.state.hierarchies
+    name = engine.snapshot.name
+    if name not in kept:
+        found = await hierarchy(engine, limits)
+        while len(kept) >= _KEPT:
+            del kept[next(iter(kept))]
+        kept[name] = found
+    return kept[name]
 
 
 async def index_of(request: Request) -> Index:

@@ -33,6 +33,7 @@ from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, IRI, JSON, described, parameter
 from kg.web.pages import render
 from kg.web.responder import joined
+from kg.web.thing_page import Special
 
 _OFFERED = (("application/json",), ("text/html", "application/xhtml+xml"))
 _PAGE = 50
@@ -49,11 +50,10 @@ _READING = tuple(
     )
 )  # fmt: skip
 
-Special = tuple[Description, str, dict[str, object]]  # with more names, the template, what it shows
 
-
-async def claim_page(engine: Engine, description: Description, limits: Limits, language: str) -> Special:
+async def claim_page(request: Request, description: Description, limits: Limits) -> Special:
     """What the page of a claim shows besides its description."""
+    engine = engine_of(request)
     iri = description.iri
     said, against, found = await asyncio.gather(
         claims.said_by(engine, iri, limits),
@@ -77,8 +77,9 @@ async def claim_page(engine: Engine, description: Description, limits: Limits, l
     return await _with_names(engine, description, mentioned, limits), "claim.html", values
 
 
-async def finding_page(engine: Engine, description: Description, limits: Limits, language: str) -> Special:
+async def finding_page(request: Request, description: Description, limits: Limits) -> Special:
     """What the page of a finding shows besides its description."""
+    engine = engine_of(request)
     said, every = await asyncio.gather(
         claims.involved_in(engine, description.iri, limits), claims.findings(engine, limits)
     )

@@ -42,7 +42,17 @@ _GRAPH = described(
 _KEPT = 24  # documents, of some 100 kB each
 
 # Pages for people and programs that a sitemap lists, besides the questions.
-_PAGES = ("/", "/about", "/queries", "/editor", "/graphs", "/dump", "/.well-known/void")
+_PAGES = (
+    "/",
+    "/about",
+    "/queries",
+    "/ontology",
+    "/findings",
+    "/editor",
+    "/graphs",
+    "/dump",
+    "/.well-known/void",
+)
 
 
 def router(catalogue: Catalogue) -> APIRouter:

@@ -33,6 +33,9 @@ from kg.web.pages import render
 from kg.web.pictures import Neighbour, around
 from kg.web.svg import Chart
 
+# What a kind of thing adds to its page: its description with more names, a template, and values for that.
+Special = tuple[Description, str, dict[str, object]]
+
 GRAPH_FORMATS = tuple(format for format in FORMATS if Kind.GRAPH in format.kinds and format.key != "html")
 _SHOWN = 12  # values of one predicate before the rest is folded away
 _PAGE = 100  # values on a page of all of one predicate

@@ -7,6 +7,7 @@ thing, not a page), 404 with what may have been meant, 410 with what replaces an
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 
 from fastapi import APIRouter
@@ -20,27 +21,30 @@ from kg.engine.formats import Kind
 from kg.errors import ParameterError, StromaError, UsageError
 from kg.search import Hit
 from kg.settings import Settings
-from kg.terms import BASE, OBO, RDF, STROMA, compress, expand
+from kg.terms import BASE, OBO, OWL, RDF, STROMA, compress, expand
 from kg.things import Description, describe, standing
 from kg.web.asked import engine_of, index_of
 from kg.web.claims import claim_page, finding_page
 from kg.web.formats import negotiate
-from kg.web.language import VARY, language_of
+from kg.web.language import VARY
 from kg.web.links import PAGES
+from kg.web.ontology import PROPERTIES, term_page
 from kg.web.openapi import IRI, described, format_parameter, media_types, parameter
 from kg.web.problems import NotFound
 from kg.web.responder import Responder
-from kg.web.thing_page import GRAPH_FORMATS, listing_page, thing_page
+from kg.web.thing_page import GRAPH_FORMATS, Special, listing_page, thing_page
 from kg.web.trial_page import trial_page
 
 _SUFFIXES = {format.suffix: format.key for format in GRAPH_FORMATS} | {"html": "html"}
 _QUERY = "CONSTRUCT {{ {thing} ?p ?o }} WHERE {{ {thing} ?p ?o }}"
 _REPLACED_BY = OBO("IAO_0100001")
 # Kinds of thing whose pages show more than their description.
-_SPECIAL = {
+_SPECIAL: Mapping[str, Callable[[Request, Description, Limits], Awaitable[Special]]] = {
     STROMA.Claim.value: claim_page,
     STROMA.Discrepancy.value: finding_page,
     STROMA.ClinicalStudy.value: trial_page,
+    **dict.fromkeys(PROPERTIES, term_page),
+    OWL.Class.value: term_page,
 }
 
 
@@ -76,8 +80,7 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         kinds = {node.value for node in description.values(RDF.type.value)}
         for kind, page in _SPECIAL.items():
             if kind in kinds:
-                language = language_of(request)
-                description, template, more = await page(engine_of(request), description, limits, language)
+                description, template, more = await page(request, description, limits)
                 return await thing_page(request, description, catalogue, template=template, more=more)
         return await thing_page(request, description, catalogue)
 

@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from starlette.requests import Request
+
 from kg import claims, trials
-from kg.engine import Engine, Limits
+from kg.engine import Limits
 from kg.names import names
 from kg.terms import STROMA
 from kg.things import Description
 from kg.trials import Effect, Number, Regimen, Trial
+from kg.web.asked import engine_of
 from kg.web.charts import draw
-from kg.web.language import text
+from kg.web.language import language_of, text
 from kg.web.pictures import Moment, timeline
 from kg.web.svg import Chart
+from kg.web.thing_page import Special
 
 _PICTURES = 6  # of results over time
 _ROWS = 40  # of a table before the rest is folded away
@@ -50,10 +54,9 @@ class Picture:
     chart: Chart
 
 
-async def trial_page(
-    engine: Engine, description: Description, limits: Limits, language: str
-) -> tuple[Description, str, dict[str, object]]:
+async def trial_page(request: Request, description: Description, limits: Limits) -> Special:
     """What the page of a trial shows besides its description: with more names, the template, the values."""
+    engine, language = engine_of(request), language_of(request)
     found, findings = await asyncio.gather(
         trials.trial(engine, description.iri, limits),
         claims.findings(engine, limits, about=description.iri),
