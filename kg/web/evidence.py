@@ -45,7 +45,13 @@ def router(settings: Settings) -> APIRouter:
             HTML,
             _TURTLE,
             parameters=[
-                parameter("about", "A proposition, a claim, or a thing that claims relate to another.", IRI),
+                parameter(
+                    "about",
+                    "A proposition, a claim, or a thing that claims relate to another.",
+                    {"type": "string", "pattern": IRI["pattern"].replace(")?$", ")$")},
+                    required=True,
+                    example="claim:A255",
+                ),
                 parameter("format", "Wins over the Accept header.", {"enum": ["", *_FORMS]}),
             ],
         ),
