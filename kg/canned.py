@@ -266,6 +266,10 @@ def _read(path: Path) -> Question:
     except (yaml.YAMLError, KeyError, AttributeError, TypeError, InvalidOperation) as problem:
         raise OntologyError(f"{path}: its header does not read: {problem!r}; see kg/canned.py") from problem
     _check_chart(path, question)
+    if wrong := [name for name, meaning in question.columns.items() if not isinstance(meaning, str)]:
+        raise OntologyError(
+            f"{path}: column {', '.join(wrong)} has to say its meaning as text; units stand in `units`"
+        )
     for what, named in (("units are", question.units), ("labels are", question.labels)):
         if unknown := set(named) - set(question.columns):
             raise OntologyError(f"{path}: {what} given for {', '.join(sorted(unknown))}, which is no column")

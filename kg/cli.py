@@ -388,6 +388,25 @@ def ask(
             _print_answer(answer, shown)
 
 
+@_verb(
+    "Offer the graph to a language model (MCP).",
+    "kg mcp",
+)
+def mcp() -> None:
+    """Offer the published graph as tools of the Model Context Protocol, on stdin and stdout.
+
+    Configure it in a client as the command `kg mcp`: tools list and ask the questions, search, describe a
+    thing, and run SPARQL with the limits of the endpoint. Ends when the client does.
+    """
+    from importlib import metadata
+
+    from kg.mcp import serve
+
+    settings = _settings()
+    logging.getLogger().setLevel(logging.ERROR)
+    asyncio.run(serve(_current(settings), settings, metadata.version("stroma-kg")))
+
+
 def _options(words: list[str]) -> dict[str, str]:
     """`--weight 62.5` and `--weight=62.5` as parameters by name."""
     values: dict[str, str] = {}

@@ -129,6 +129,7 @@ def test_numbers_of_an_enumeration_are_numbers(value: str, taken: bool) -> None:
     [
         (("name: word", "name: limit"), "cannot be called limit"),
         (("#+ columns:", "#+ labels: [wrod]\n#+ columns:"), "labels are given for wrod"),
+        (("weight: The weight,", "weight: {unit: kg},"), "column weight has to say its meaning as text"),
         (("minimum: 0,", 'minimum: 0, examples: ["-1"],'), "an example of its own is wrong"),
         (("type: decimal", "type: number"), "unknown parameter type"),
         (("VALUES ?word { UNDEF }\n", ""), "exactly one VALUES ?word".replace("?", r"\?")),

@@ -22,6 +22,7 @@ HOMES = {
     "shacl": {"kg/validation.py"},
     "typer": {"kg/cli.py", "kg/__main__.py"},
     "pandas": {"kg/client.py"},
+    "mcp": {"kg/mcp.py"},
     "polars": {"kg/client.py"},
     "httpx": {
         "kg/client.py",
