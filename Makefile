@@ -5,7 +5,7 @@ PORT ?= 8000
 export HOST PORT
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help serve build bundles wheel test check bench conformance clients lock clean
+.PHONY: help serve build bundles wheel screenshots test check bench conformance clients lock clean
 
 help:
 	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
@@ -14,6 +14,7 @@ help:
 	@echo "make build   install and build the graph"
 	@echo "make bundles   build the scripts of the web pages anew (make serve does it once)"
 	@echo "make wheel   a wheel of this package, with the scripts, in dist/"
+	@echo "make screenshots   pictures of the pages, in docs/screenshots (needs Chromium)"
 	@echo "make bench   measure; results in bench/results/"
 	@echo "make conformance   run the W3C's suite (../shared/rdf-tests) and write docs/conformance.md"
 	@echo "make lock    pin the dependencies anew (needs uv)"
@@ -92,6 +93,10 @@ kg/web/static/editor.js: .venv/client.stamp client/build.mjs client/tsconfig.jso
 
 wheel: bundles
 	@.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# Pictures of the pages for docs/screenshots; needs Chromium. ONLY="home editor" takes some.
+screenshots: .venv/test.stamp build bundles
+	@.venv/bin/python -m tests.screenshots $(ONLY)
 
 # Comunica is a client of the endpoint that the tests run; node comes with the test requirements.
 clients: .venv/clients.stamp

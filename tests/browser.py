@@ -51,10 +51,12 @@ class Reader:
     page: Page
     site: str
     reports: list[str] = field(default_factory=list)
+    status: int = 0  # of the page that was opened last
 
     def open(self, path: str) -> Page:
         """Go to a path of the site, and wait until it is there."""
-        self.page.goto(self.site + path)
+        response = self.page.goto(self.site + path)
+        self.status = response.status if response is not None else 0
         return self.page
 
     def violations(self) -> list[str]:

@@ -289,6 +289,15 @@ def test_everything_can_be_asked_without_script(come: Come) -> None:
     expect(page.locator("tbody tr")).to_have_count(9)
 
 
+def test_the_figures_of_the_front_page_lead_to_what_they_count(come: Come) -> None:
+    page = come().open("/")
+    trials = page.locator(".facts li", has_text="trials")
+    number = trials.locator("b").inner_text()
+    trials.locator("a").click()
+    expect(page.get_by_role("status")).to_contain_text(f"{number} results")
+    page.locator(".hits a[href^='/trial/']").first.wait_for()
+
+
 def test_the_language_chosen_stays(come: Come) -> None:
     page = come().open("/search?q=synovium")
     page.locator(".languages a[lang='zh-Hant']").click()
@@ -307,24 +316,29 @@ EVERY_KIND = {
     "own term": "/ontology/UCMSCProduct.html",
     "trial": "/trial/NCT01547091.html",
     "claim": "/claim/C047.html",
+    "ontology": "/ontology",
+    "evidence": "/evidence?about=claim:A255",
     "findings": "/findings",
     "finding": "/findings",  # and the first of them
     "why": "/why?subject=product:prednisone&predicate=rdf:type&object=stroma:CautionedCoMedication",
     "questions": "/queries",
     "lines": "/queries/response-by-arm-and-time",
-    "ranges": "/queries/doses-by-regimen",
+    "ranges": "/queries/doses-by-study",
     "editor": editor(TYPES),
     "answer": f"/sparql?{urlencode({'query': TYPES})}",
     "error": f"/sparql?{urlencode({'query': 'SELECT ' + '?x ' * 60})}",
     "about": "/about",
     "graphs": "/graphs",
-    "graph": "/graphs/trials",
+    "graph": "/graphs/publications",
+    "changes": "/changes",
+    "all of a kind": "/search?kind=trial",
     "download": "/dump",
     "counts": "/.well-known/void",
     "prefixes": "/.well-known/prefixes",
     "not found": "/nowhere/at-all",
     "refused": "/queries/doses-for-body-weight?weight=much",
 }
+STATUS = {"error": 400, "refused": 400, "not found": 404}
 LOOKS = {
     "light": {"viewport": DESKTOP},
     "dark, on a phone": {"viewport": PHONE, "color_scheme": "dark", "locale": "zh-TW"},
@@ -340,6 +354,7 @@ def test_every_kind_of_page_is_for_everyone(come: Come, look: str) -> None:
     wrong = []
     for kind, path in EVERY_KIND.items():
         page = who.open(path)
+        assert who.status == STATUS.get(kind, 200), kind
         if kind == "finding":
             page.locator("main a[href^='/finding/']").first.click()
         if kind == "editor" and BUNDLE.is_file():

@@ -297,7 +297,7 @@ def test_the_trees_hold_every_class_once_with_its_branch_and_open_without_script
     for path in ("/ontology/UCMSCProduct", "/thing?iri=CL%3A0000134", "/ontology/MSCImmunomodulation"):
         assert f'href="{path}"' in page
     (total,) = re.findall(r'href="/ontology\?of=classes">[^<]*?([\d,]+)</a>', page)
-    linked = set(re.findall(r'<(?:li|summary)>\s*<a href="(/ontology/[^"]+|/thing\?iri=[^"]+)"', page))
+    linked = set(re.findall(r'<li>\s*<a (?:class="go" )?href="(/ontology/[^"]+|/thing\?iri=[^"]+)"', page))
     assert len(linked) == int(total.replace(",", ""))
 
 

@@ -167,6 +167,15 @@ def test_every_term_of_the_ontology_and_every_trial_and_claim_is_in_the_index(
     )
 
 
+def test_without_words_a_search_lists_all_of_a_kind(index: Index) -> None:
+    trials = index.search("", kinds=["trial"], limit=100)
+    assert trials.total == len(trials.hits) == index.kinds()["trial"]
+    names = [hit.label().lower() for hit in trials.hits]
+    assert names == sorted(names)
+    assert index.search(" ", kinds=["trial"], limit=3, offset=2).hits == trials.hits[2:5]
+    assert index.search("").total == index.search("。", kinds=["trial"]).total == 0
+
+
 def test_many_threads_may_search_at_once(index: Index) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: first(index, "umbilical cord"), range(64)))

@@ -51,8 +51,8 @@ const look = EditorView.theme({
   },
   ".cm-matchingBracket, &.cm-focused .cm-matchingBracket": { backgroundColor: "var(--tint)", outline: "1px solid var(--accent)" },
   ".cm-tooltip": { backgroundColor: "var(--card)", color: "var(--ink)", border: "1px solid var(--line)", borderRadius: "8px" },
-  ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "inherit", maxHeight: "none", maxWidth: "min(90vw, 44rem)" },
-  ".cm-tooltip.cm-tooltip-autocomplete > ul > li": { padding: "3px 8px" },
+  ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "inherit", maxHeight: "none", maxWidth: "min(90vw, 30rem)" },
+  ".cm-tooltip.cm-tooltip-autocomplete > ul > li": { padding: "3px 8px", overflow: "hidden", textOverflow: "ellipsis" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--on-accent)" },
   ".cm-completionDetail": { color: "inherit", opacity: "0.8", fontStyle: "normal", marginLeft: "1em" },
   ".cm-completionInfo, .meaning": { padding: "6px 10px", maxWidth: "26rem", fontFamily: "var(--latin)" },
@@ -180,7 +180,9 @@ function complain(problem: unknown): void {
   ) {
     trouble.replaceChildren(make("p", { class: "notice" }, say("stopped")));
   } else if (problem instanceof Problem) {
-    const notice = make("div", { class: "notice" }, make("strong", {}, problem.title), make("p", {}, problem.message));
+    const notice = make("div", { class: "notice" });
+    if (!problem.message.startsWith(problem.title)) notice.append(make("strong", {}, problem.title));
+    notice.append(make("p", {}, problem.message));
     const absent = missing(text());
     if (problem.slug === "query-syntax" && absent.length) {
       const add = (): void => {

@@ -204,7 +204,7 @@ async function terms(context: CompletionContext): Promise<CompletionResult | nul
   if (typed.text.length < (/\p{Script=Han}/u.test(typed.text) ? 1 : 3) && !context.explicit) return null;
   const controller = new AbortController();
   context.addEventListener("abort", () => controller.abort(), { onDocChange: true });
-  const hits = await suggested(typed.text, 12, controller.signal).catch(() => [] as Hit[]);
+  const hits = await suggested(typed.text, 9, controller.signal).catch(() => [] as Hit[]);
   const options = hits.map((hit) => ({
     label: hit.label,
     detail: hit.curie,

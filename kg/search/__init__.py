@@ -92,8 +92,8 @@ class Index:
         """Find things by what they are called or how they are described, best first.
 
         `kinds` keeps only those; `typing` takes the last word as one that is still being written. An empty
-        text finds nothing. Raises ParameterError for an unknown kind or a page out of reach, QueryTimeout
-        after a quarter of a second.
+        text finds all things of `kinds`, by their English names; without kinds nothing. Raises
+        ParameterError for an unknown kind or a page out of reach, QueryTimeout after a quarter of a second.
         """
         if unknown := set(kinds) - set(KIND_NAMES):
             raise ParameterError(
@@ -107,7 +107,9 @@ class Index:
             text = compress(text.strip())
         words = fold(text[:_CHARACTERS])[:_WORDS]
         if not words:
-            return Results(0, (), {}, {})
+            return (
+                self._all_of(kinds, limit, offset) if kinds and not text.strip() else Results(0, (), {}, {})
+            )
         with self._lock:
             started = time.monotonic()
             self._database.set_progress_handler(lambda: time.monotonic() - started > _SECONDS, 10_000)
@@ -121,6 +123,18 @@ class Index:
                 ) from problem
             finally:
                 self._database.set_progress_handler(None, 0)
+
+    def _all_of(self, kinds: Sequence[str], limit: int, offset: int) -> Results:
+        counts = self.kinds()
+        total = sum(counts.get(kind, 0) for kind in set(kinds))
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT iri, curie, kind, labels, description FROM things "
+                f"WHERE kind IN ({', '.join('?' * len(kinds))}) "
+                "ORDER BY json_extract(labels, '$.en') COLLATE NOCASE, iri LIMIT ? OFFSET ?",
+                (*kinds, limit, offset),
+            )
+            return Results(total, [_hit(row, "", 1.0) for row in rows], counts, {})
 
     def find(self, iris: Iterable[str]) -> dict[str, Hit]:
         """The things with these IRIs, as far as the index has them."""

@@ -136,7 +136,7 @@ def legend_of(series: Sequence[str], y: float, first: str = "") -> tuple[str, fl
     parts, x, line = [], 0.0, 0
     for number, name in enumerate(series):
         shown = cut(name, 48)
-        wide = 26 + 7.2 * wide_of(shown)
+        wide = 34 + 7.6 * wide_of(shown)
         if x and x + wide > WIDTH:
             x, line = 0.0, line + 1
         at = y + line * 20
