@@ -188,7 +188,7 @@ def test_settings_say_what_the_log_tells_of_clients_and_queries(tiny: Snapshot, 
         httpx.get(f"{url}/sparql", params={"query": SMALL})
         (line, *_) = lines(file, lambda line: line.get("query") == query_hash(SMALL))
     assert (line["client"], line["text"]) == ("127.0.0.1", SMALL)
-    assert json.loads(file.read_text().splitlines()[0])["event"] == "engine ready"
+    assert "engine ready" in [json.loads(line)["event"] for line in file.read_text().splitlines()]
 
 
 def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:

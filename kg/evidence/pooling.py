@@ -56,7 +56,7 @@ def pool(effects: Sequence[tuple[float, float]], level: float = 0.95) -> Pooled:
     values, variances = (numpy.array(each, dtype=float) for each in zip(*effects, strict=True))
     if not (numpy.isfinite(values).all() and numpy.isfinite(variances).all() and (variances > 0).all()):
         raise ValueError("every effect needs a finite value and a positive, finite variance")
-    with numpy.errstate(divide="ignore", invalid="ignore"):  # of a variance below 0, see below
+    with numpy.errstate(divide="ignore", invalid="ignore", over="ignore"):  # variance below 0: see below
         found = combine_effects(values, variances, method_re="dl")
     # The library lets the variance between studies fall below 0; it is then 0, and the model the fixed one.
     between = float(found.tau2) > 0
