@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-from bench import building, reasoners, serving
+from bench import building, questions, reasoners, serving
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Row = tuple[str, float | int | str, str]  # what, value, unit or remark
@@ -21,6 +21,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
     "memory": building.memory_as_records_grow,
     "reasoners": reasoners.reasoners,
     "axioms": reasoners.axioms_that_rows_need,
+    "questions": questions.question_times,
     "http": serving.queries_over_http,
 }
 

@@ -91,6 +91,19 @@ def test_a_question_says_what_each_of_its_columns_means(store: Store, id: str) -
     assert list(rows[0]) == list(CATALOGUE[id].columns)
 
 
+@pytest.mark.parametrize("id", CATALOGUE)
+def test_the_order_of_a_question_s_rows_leaves_nothing_open(id: str) -> None:
+    # Pages of an answer join only where every evaluation gives the rows in one order.
+    ordered = re.search(r"\nORDER BY ([^\n]+)\s*$", CATALOGUE[id].text)
+    if ordered is None:
+        assert "CONSTRUCT" in CATALOGUE[id].text
+        return
+    keys = re.findall(r"\?(\w+)", ordered[1])
+    if set(keys) <= set(CATALOGUE[id].columns):
+        rows = [tuple(row[key] for key in keys) for row in expected(id)]
+        assert [row for row, times in Counter(rows).items() if times > 1] == []
+
+
 def test_every_expected_table_belongs_to_a_question() -> None:
     assert {path.stem for path in EXPECTED.glob("*.tsv")} == set(CATALOGUE)
 
