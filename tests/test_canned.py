@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pyoxigraph import Literal, Store
+from rdflib.plugins.sparql.algebra import translateQuery
+from rdflib.plugins.sparql.parser import parseQuery
 
 from kg.canned import Catalogue, Parameter
 from kg.errors import OntologyError, ParameterError, UsageError
+from kg.terms import ROOT
 
+OURS = Catalogue.read(ROOT / "queries")
 ECHO = """\
 #+ summary: Which value was given?
 #+ summary_zh-Hans: 给了什么值？
@@ -144,3 +150,19 @@ def test_a_faulty_header_is_refused_by_file_name(
     (tmp_path / "test" / "faulty.rq").write_text(ECHO.replace(*fault), encoding="utf-8")
     with pytest.raises(OntologyError, match=f"faulty.rq.*{message}"):
         Catalogue.read(tmp_path)
+
+
+@pytest.mark.parametrize("id", OURS)
+def test_grlc_reads_every_header_and_finds_no_parameter_of_its_own(id: str) -> None:
+    # As grlc's gquery.py has it: lines that start with #+ are YAML; the rest is parsed by rdflib; a variable
+    # that starts with an underscore would be a parameter that has to be given.
+    rows = OURS[id].text.split("\n")
+    decorators = yaml.safe_load("\n".join(row.lstrip("#+") for row in rows if row.startswith("#+")))
+    assert isinstance(decorators["summary"], str)
+    assert isinstance(decorators["description"], str)
+    assert all(isinstance(tag, str) for tag in decorators["tags"])
+    assert not {"endpoint", "pagination", "enumerate", "transform", "method", "mime"} & set(decorators)
+    algebra = translateQuery(parseQuery(OURS[id].text)).algebra
+    assert algebra.name in ("SelectQuery", "ConstructQuery")
+    own = [variable for variable in algebra["_vars"] if variable.startswith("_")]
+    assert not [variable for variable in own if not re.fullmatch(r"__agg_\d+__", variable)]

@@ -36,15 +36,10 @@ from kg.web.asked import engine_of, index_of
 from kg.web.documents import document
 from kg.web.formats import choose, negotiate
 from kg.web.language import VARY, language_of
-from kg.web.openapi import (
-    HTML,
-    JSON,
-    KnowingRouter,
-    described,
-    media_types,
-    parameter,
-)
+from kg.web.openapi import HTML, JSON, RESULTS, KnowingRouter, described, parameter
 from kg.web.questiondocs import (
+    ANSWERED,
+    LISTED,
     MOST,
     ROWS,
     SPARQL_JSON,
@@ -135,7 +130,10 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
     routes = _Questions(answers)
 
     @routes.get(
-        "/queries", summary="The questions, with their parameters and columns", **described(JSON, HTML)
+        "/queries",
+        summary="The questions, with their parameters and columns",
+        operation_id="questions",
+        **described(JSON, HTML, schemas={JSON: LISTED}),
     )
     async def list_questions(request: Request) -> Response:
         found = choose(joined(request, "accept"), _LIST)
@@ -150,6 +148,7 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
     @routes.get(
         "/queries/{id}.rq",
         summary="A question's SPARQL, as it runs in any editor",
+        operation_id="question_sparql",
         **described("application/sparql-query", parameters=[id_parameter(catalogue)]),
     )
     async def sparql(request: Request) -> Response:
@@ -162,9 +161,10 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
     @routes.get(
         "/queries/{id}/versions/{hash}",
         summary="The answer of one version of a question: the same text for as long as it is kept",
+        operation_id="question_version",
         **described(
-            *(media_types(Kind.SOLUTIONS)),
-            JSON,
+            *(each.media_type for each in ROWS),
+            schemas={JSON: ANSWERED, SPARQL_JSON.media_type: RESULTS},
             parameters=[
                 id_parameter(catalogue),
                 parameter(
@@ -177,7 +177,8 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
             ],
         ),
     )
-    async def version(id: str, hash: str, request: Request) -> Response:
+    async def version(request: Request) -> Response:
+        id, hash = request.path_params["id"], request.path_params["hash"]
         question = catalogue[id]
         if hash != question.hash:
             raise VersionGone(

@@ -158,36 +158,66 @@ def _example_of(parameter: Parameter) -> str | int:
     return int(example) if parameter.type == "integer" and example else example
 
 
+_TEXT, _COUNT, _PERHAPS = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": ["string", "null"]}
+_CELL: Mapping[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+
+
+def _answer_of(question: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "question": question,
+        "asks": _TEXT,
+        "hash": {**_TEXT, "description": "Names the text of the query"},
+        "snapshot": {**_TEXT, "description": "Names the graph that was asked"},
+        "language": {"type": "string", "enum": list(LANGUAGES)},
+        "parameters": {"type": "object", "additionalProperties": _PERHAPS},
+        "columns": {"type": "array", "items": {"type": "object"}},
+        "total": {**_COUNT, "description": "Rows of the whole answer"},
+        "offset": {**_COUNT, "description": "Rows before this page"},
+        "cursor": {**_PERHAPS, "description": "Where the next page begins; null on the last"},
+        "next": {**_PERHAPS, "description": "The address of the next page"},
+        "rows": {"type": "array", "items": row},
+    }
+    return {"title": "Answer", "type": "object", "required": list(members), "properties": members}
+
+
+ANSWERED: Mapping[str, Any] = _answer_of(_TEXT, {"type": "object", "additionalProperties": _CELL})
+_ABOUT: Mapping[str, Any] = {
+    **dict.fromkeys(("id", "topic", "description", "gives", "hash", "answer", "permalink", "sparql"), _TEXT),
+    **{name: {"type": "array", "items": _TEXT} for name in ("tags", "labels", "related")},
+    **{
+        name: {"type": "object", "additionalProperties": _TEXT}
+        for name in ("question", "columns", "units", "chart")
+    },
+    "parameters": {"type": "array", "items": {"type": "object"}},
+    "version": _COUNT,
+}
+LISTED: Mapping[str, Any] = {
+    "title": "Listed",
+    "type": "object",
+    "required": ["version", "questions"],
+    "properties": {
+        "version": {**_TEXT, "description": "Of the graph"},
+        "questions": {
+            "type": "array",
+            "items": {"title": "Question", "type": "object", "required": list(_ABOUT), "properties": _ABOUT},
+        },
+    },
+}
+
+
 def _answer_schema(question: Question) -> dict[str, Any]:
     """The answer as JSON: a row has a value for each column, null where there is none."""
-    name = "".join(word.capitalize() for word in question.id.split("-"))
-    cell: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
     row = {
-        "title": f"{name}Row",
+        "title": "Row",
         "type": "object",
         "required": list(question.columns),
         "additionalProperties": False,
         "properties": {
-            column: {**cell, "description": meaning, **_unit(question, column)}
+            column: {**_CELL, "description": meaning, **_unit(question, column)}
             for column, meaning in question.columns.items()
         },
     }
-    text, count, perhaps = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": ["string", "null"]}
-    members: dict[str, Any] = {
-        "question": {"type": "string", "const": question.id},
-        "asks": text,
-        "hash": {**text, "description": "Names the text of the query"},
-        "snapshot": {**text, "description": "Names the graph that was asked"},
-        "language": {"type": "string", "enum": list(LANGUAGES)},
-        "parameters": {"type": "object", "additionalProperties": perhaps},
-        "columns": {"type": "array", "items": {"type": "object"}},
-        "total": {**count, "description": "Rows of the whole answer"},
-        "offset": {**count, "description": "Rows before this page"},
-        "cursor": {**perhaps, "description": "Where the next page begins; null on the last"},
-        "next": {**perhaps, "description": "The address of the next page"},
-        "rows": {"type": "array", "items": row},
-    }
-    return {"title": f"{name}Answer", "type": "object", "required": list(members), "properties": members}
+    return _answer_of({"type": "string", "const": question.id}, row)
 
 
 def _unit(question: Question, column: str) -> dict[str, str]:
