@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from pyoxigraph import RdfFormat, parse
 
 from kg.snapshot import Snapshot, write_snapshot
-from kg.terms import BASE, DCTERMS, RDFS, ROOT, STROMA
+from kg.terms import BASE, DCTERMS, OBO, OWL, RDF, RDFS, ROOT, STROMA, XSD
 from kg.web.language import LANGUAGES, accepted
 from kg.web.links import home_of, path_of_thing
 from tests.peers import whole_site
@@ -76,7 +77,9 @@ def test_every_word_of_the_pages_is_there_in_each_language_and_used() -> None:
     texts = tomllib.loads((WEB / "texts.toml").read_text(encoding="utf-8"))
     keys = {language: set(texts[language]) for language in LANGUAGES}
     assert keys["en"] == keys["zh-Hans"] == keys["zh-Hant"]
-    for part in ("frames", "kinds", "sources", "vocabulary"):
+    parts = [part for part, own in texts.items() if part not in LANGUAGES and set(own) == set(LANGUAGES)]
+    assert {"advice", "frames", "kinds", "limits", "problems", "sources", "units", "vocabulary"} <= set(parts)
+    for part in parts:
         keys_of = {language: set(texts[part][language]) for language in LANGUAGES}
         assert keys_of["en"] == keys_of["zh-Hans"] == keys_of["zh-Hant"], part
     code = "\n".join(
@@ -288,6 +291,35 @@ def test_a_filter_that_no_finding_can_have_is_refused(site: httpx.Client, query:
         assert "stroma:DiscrepancyDifferentValues" in response.text
 
 
+# ---------------------------------------------------------------------------------- why, home, about
+
+
+def test_a_reason_is_told_in_the_names_of_the_reader_s_language(site: httpx.Client) -> None:
+    asked = {"subject": "product:prednisone", "predicate": "a", "object": "stroma:CautionedCoMedication"}
+    page = site.get("/why", params=asked, headers={"Accept-Language": "zh-CN"}).text
+    for said in ("为什么图谱中有这条陈述？", "慎用合并用药", "因为", "document 000, line 80"):
+        assert said in page
+    assert "/claim/" in page
+
+
+def test_the_front_page_says_what_is_here_how_fresh_it_is_and_where_to_go(site: httpx.Client) -> None:
+    page = site.get("/").text
+    for path in ("/search", "/queries", "/editor", "/ontology", "/findings", "/dump", "/changes"):
+        assert f'href="{path}"' in page
+    assert re.search(r"ClinicalTrials.gov</th><td>\d{4}-\d\d-\d\d</td>", page)
+    starts = re.findall(r'<a class="chip" href="([^"]+)">', page)
+    assert len(starts) >= 5
+    for path in starts:
+        assert site.get(path, follow_redirects=True).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "How to cite"), ("zh-CN", "如何引用"), ("zh-TW", "一個查詢最多執行")]
+)
+def test_about_is_in_the_reader_s_language(site: httpx.Client, language: str, said: str) -> None:
+    assert said in site.get("/about", headers={"Accept-Language": language}).text
+
+
 # ------------------------------------------------------------------------------------------- terms
 
 
@@ -379,6 +411,70 @@ def test_what_the_graph_does_not_know_is_told_with_what_was_meant(
     response = site.get(path)
     assert response.status_code == 404
     assert named in response.text
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "advice", "near"),
+    [
+        ("en", "The graph says nothing of this", "The name may be misspelt.", "umbilical cord MSC product"),
+        ("zh-CN", "图谱中没有关于它的陈述", "名称可能有误。", "脐带间充质干细胞制剂"),
+        ("zh-TW", "圖譜中沒有關於它的陳述", "名稱可能有誤。", "臍帶間質幹細胞製劑"),
+    ],
+)
+def test_a_page_of_an_error_says_what_happened_what_to_do_and_what_may_have_been_meant(
+    site: httpx.Client, language: str, title: str, advice: str, near: str
+) -> None:
+    page = site.get("/ontology/UCMSCProdukt", headers={"Accept-Language": language})
+    assert page.status_code == 404
+    for said in (f"<h1>{title}</h1>", advice, near, 'value="UCMSCProdukt"'):
+        assert said in page.text
+    assert "Accept-Language" in page.headers["vary"]
+    assert page.headers["content-type"].startswith("text/html")
+
+
+def test_an_address_with_nothing_leads_to_what_is_called_like_it(site: httpx.Client) -> None:
+    page = site.get("/nowhere/interferon-gamma").text
+    assert 'href="/thing?iri=PR%3A000000017"' in page
+    told = site.get("/nowhere/interferon-gamma", headers={"Accept": "application/json"}).json()
+    assert (told["title"], told["status"]) == ("There is nothing here", 404)
+    assert "/thing?iri=PR%3A000000017" in told["near"]
+
+
+def test_an_obsolete_term_is_gone_and_says_what_replaces_it(tmp_path: Path) -> None:
+    graph, gone = f"<{BASE}graph/ontology>", STROMA.OldName.value
+    lines = [
+        f"<{gone}> <{RDF.type.value}> <{OWL.Class.value}> {graph} .",
+        f'<{gone}> <{OWL.deprecated.value}> "true"^^<{XSD.boolean.value}> {graph} .',
+        f"<{gone}> <{OBO('IAO_0100001').value}> <{STROMA.NewName.value}> {graph} .",
+        f'<{STROMA.NewName.value}> <{RDFS.label.value}> "new name"@en {graph} .',
+    ]
+    quads = parse("\n".join(lines), format=RdfFormat.N_QUADS)
+    with whole_site(write_snapshot(quads, tmp_path, version="2026-11-22")) as address:
+        page = httpx.get(f"{address}/ontology/OldName", headers=HTML)
+        assert page.status_code == 410
+        assert "<h1>This term is obsolete</h1>" in page.text
+        assert '<a href="/ontology/NewName">new name (stroma:NewName)</a>' in page.text
+        told = httpx.get(f"{address}/ontology/OldName", headers={"Accept": "application/json"}).json()
+        assert (told["status"], told["near"]) == (410, ["/ontology/NewName"])
+
+
+SLOW = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER(?c != ?f && ?f != ?i) }"
+
+
+def test_a_page_of_a_busy_server_says_to_wait_and_leads_back(embedded: Snapshot) -> None:
+    with whole_site(embedded, workers=1, queue=1, query_seconds=6) as address, ThreadPoolExecutor(8) as pool:
+        ask = {"query": SLOW}
+        running = [pool.submit(httpx.get, f"{address}/sparql", params=ask, timeout=60) for _ in range(2)]
+        page = httpx.Response(200)
+        for _ in range(200):
+            page = httpx.get(f"{address}/trial/NCT01547091.html", headers=HTML, timeout=60)
+            if page.status_code == 503:
+                break
+        wait([pool.submit(each.result) for each in running])
+    assert page.status_code == 503
+    assert "<h1>The server is busy</h1>" in page.text
+    assert f"Wait {page.headers['retry-after']} seconds and try again." in page.text
+    assert '<a class="button" href="/trial/NCT01547091.html">Try again</a>' in page.text
 
 
 @pytest.mark.parametrize("path", ["/thing?iri=nope:1", "/thing?iri=", "/thing?iri=%3Cx%3E"])

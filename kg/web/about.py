@@ -5,7 +5,6 @@ Hides the markup of these pages. `kg.web.service` has what it says to programs, 
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from importlib import metadata
@@ -22,18 +21,23 @@ from kg.errors import SnapshotError
 from kg.services import networks
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.terms import mint
+from kg.terms import expand, mint
 from kg.web import signposts
 from kg.web.asked import engine_of, index_of, served_of
 from kg.web.documents import address, document
 from kg.web.formats import choose
-from kg.web.language import VARY, language_of
+from kg.web.language import VARY, language_of, text, texts
+from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, JSON, described
-from kg.web.pages import page, render
+from kg.web.pages import render
 from kg.web.responder import joined
 from kg.web.service import limits
 
-_HELD = {"memory": "in memory", "disk": "on disk", "remote": "by another server"}
+# Where a reader may start; what a snapshot does not have is left out.
+_STARTS = (
+    "MONDO:0008383", "PR:000000017", "stroma:MSCImmunomodulation", "stroma:UCMSCProduct", "trial:NCT01547091",
+    "stroma:MeasureACR20", "CHEBI:44185",
+)  # fmt: skip
 _OFFERED = (("text/html", "application/xhtml+xml"), ("application/json",))
 
 
@@ -51,15 +55,18 @@ def router(settings: Settings) -> APIRouter:
             body = _json(_for_catalogues(snapshot, address(request, "")))
             return document(request, body, "application/ld+json", links)
         try:
-            kinds = (await index_of(request)).kinds()
+            index = await index_of(request)
+            kinds, starts = index.kinds(), index.find(expand(curie).value for curie in _STARTS)
         except SnapshotError:  # replaced a moment ago; its engine still answers
-            kinds = {}
+            kinds, starts = {}, {}
         # A script of data: no browser runs it, and a "<" could only end it.
         told = json.dumps(_for_catalogues(snapshot, address(request, "")), ensure_ascii=False)
         catalogued = Markup(told.replace("<", "\\u003c"))
         body = render(
             request, "home.html", snapshot.version, title=describe.TITLE[language_of(request)],
             quads=snapshot.quads, graphs=len(snapshot.graphs), kinds=kinds, catalogued=catalogued,
+            starts=starts.values(), sources=snapshot.manifest["sources"], created=snapshot.created[:10],
+            path_of=path_of_thing,
         )  # fmt: skip
         return document(request, body, "text/html; charset=utf-8", {**links, "Vary": VARY})
 
@@ -75,8 +82,8 @@ def router(settings: Settings) -> APIRouter:
         if found is not None and found[0]:
             body = _json(_facts(engine, settings, _locks(request)))
             return document(request, body, "application/json", links)
-        body = page("About", _about(engine, settings, _locks(request)), engine.snapshot.version, request)
-        return document(request, body, "text/html; charset=utf-8", links)
+        body = _about(request, settings, _locks(request))
+        return document(request, body, "text/html; charset=utf-8", {**links, "Vary": VARY})
 
     return routes
 
@@ -186,60 +193,27 @@ def _locks(request: Request) -> dict[str, str]:
     return locks if federation is None else {**locks, "programs of the broker": federation.lock}
 
 
-def _services(settings: Settings) -> str:
-    """Whom SERVICE may ask, for a page."""
-    if not settings.services:
-        return "No query can change the graph, and none makes this server ask another one."
-    listed = "".join(
-        f"<li><code>{html.escape(endpoint)}</code></li>" for endpoint in networks(settings.services)
+def _about(request: Request, settings: Settings, locks: Mapping[str, str]) -> bytes:
+    engine, language = engine_of(request), language_of(request)
+    bounds, units = texts(language, "limits"), texts(language, "units")
+    return render(
+        request,
+        "about.html",
+        engine.snapshot.version,
+        title=text(language, "about"),
+        described=describe.DESCRIPTION[language],
+        snapshot=engine.snapshot,
+        software=metadata.version("stroma-kg"),
+        sources=engine.snapshot.manifest["sources"],
+        citation=citation(engine.snapshot),
+        bibtex=_bibtex(engine.snapshot),
+        licence_iri=describe.LICENCE,
+        limits=[
+            (bounds.get(each.setting, each.bounds), number, units.get(unit, unit))
+            for each in limits(settings)
+            for number, unit in [each.parts]
+        ],
+        services=networks(settings.services) if settings.services else (),
+        engine=engine.status,
+        locks=locks,
     )
-    return (
-        "No query can change the graph. <code>SERVICE</code> may ask these endpoints and no others; what "
-        f"they say is theirs, and an answer with some of it is not kept here:</p><ul>{listed}</ul><p>"
-    )
-
-
-def _about(engine: Engine, settings: Settings, held: Mapping[str, str]) -> str:
-    snapshot = engine.snapshot
-    sources = "".join(
-        f"<tr><td>{html.escape(str(each.get('title') or each.get('file', '')))}</td>"
-        f"<td>{html.escape(str(each.get('version', '')))}</td>"
-        f"<td>{html.escape(str(each.get('licence', '')))}</td>"
-        f'<td class="number">{each.get("records", "")}</td></tr>'
-        for each in snapshot.manifest["sources"]
-    )
-    bounds = "".join(f"<tr><td>{limit.bounds}</td><td>{limit.said}</td></tr>" for limit in limits(settings))
-    locks = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(lock)}</td></tr>" for name, lock in held.items()
-    )
-    differs = "".join(f"<li>{html.escape(each)}</li>" for each in engine.status.differs)
-    differs = (
-        f"<p>Its answers may differ from those of an engine here:</p><ul>{differs}</ul>" if differs else ""
-    )
-    return f"""<h1>About</h1>
-<p class="lead">{html.escape(describe.DESCRIPTION["en"])}</p>
-<h2 id="version">Version</h2>
-<p>Snapshot <code>{html.escape(snapshot.name)}</code>, built {html.escape(snapshot.created)},
-{snapshot.quads:,} statements. Its content has the hash <code>{snapshot.hash}</code>. Ask it by name with
-<code>?version={html.escape(snapshot.name)}</code> while it is kept; a later snapshot may say otherwise.
-Software: stroma-kg {html.escape(metadata.version("stroma-kg"))}. <a href="/changes">What changed since the
-snapshot before</a>.</p>
-<h2 id="sources">Sources</h2>
-<div class="wide" tabindex="0"><table>
-<thead><tr><th>source</th><th>version</th><th>terms</th><th>records</th></tr></thead>
-<tbody>{sources}</tbody></table></div>
-<h2 id="licence">Licence</h2>
-<p>Data and ontology: <a rel="license" href="{describe.LICENCE}">CC BY 4.0</a>; what comes from a source keeps
-that source's terms, which stand with its graph. Code: Apache-2.0. Not medical advice.</p>
-<h2 id="citation">How to cite</h2>
-<p id="contributors">{html.escape(citation(snapshot))}</p><pre>{html.escape(_bibtex(snapshot))}</pre>
-<h2 id="limits">Limits</h2>
-<div class="wide" tabindex="0"><table><tbody>{bounds}</tbody></table></div>
-<p class="soft">A query that reaches a limit is told which; nothing is cut short silently.</p>
-<h2 id="services">Other endpoints</h2>
-<p>{_services(settings)}</p>
-<h2 id="engine">Engine</h2>
-<p>The graph is held {_HELD[engine.status.holds]}: {html.escape(engine.status.why)}.</p>{differs}
-<h2 id="locks">Locks</h2>
-<p>What keeps a query from the network and from memory that is not its own, as found when the workers
-started:</p><div class="wide" tabindex="0"><table><tbody>{locks}</tbody></table></div>"""

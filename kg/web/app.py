@@ -23,7 +23,6 @@ from urllib.parse import parse_qsl
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
@@ -94,7 +93,7 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
         routes += router.routes
 
     def problem(request: Request, error: StromaError) -> Response:
-        return answer_to(error, request.headers.get("accept"), engine_of(request).snapshot.version)
+        return answer_to(error, request, engine_of(request).snapshot.version)
 
     async def on_stroma(request: Request, error: Exception) -> Response:
         assert isinstance(error, StromaError)
@@ -103,7 +102,9 @@ def create_app(served: Served, settings: Settings, *, routers: Sequence[APIRoute
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 404:
-            return problem(request, NotFound(f"There is nothing at {request.url.path}; / says what there is"))
+            missing = NotFound(f"There is nothing at {request.url.path[:200]}; / says what there is")
+            missing.others = await search.near(request, request.url.path)
+            return problem(request, missing)
         if error.status_code == 405:
             allowed = _methods(routes, request.scope)
             said = f"{request.method} is not for {request.url.path}; use {allowed}"
@@ -156,11 +157,11 @@ class _Front:
             b"ETag, Link, Retry-After, Server-Timing, X-Total-Count, X-Stroma-Problem, X-Stroma-Query-Id, "
             b"X-Stroma-Silenced, X-Stroma-Snapshot, X-Stroma-Version",
         ),
-        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
         (b"cross-origin-opener-policy", b"same-origin"),
     )
+    _POLICY = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode())  # unless a page has its own
     _PREFLIGHT = (
         (b"access-control-allow-headers", b"Accept, Content-Type, If-None-Match, *"),
         (b"access-control-max-age", b"86400"),
@@ -190,8 +191,7 @@ class _Front:
             note(scope, Asked(engine, self._served, permanent))
             send = self._with_headers(scope, send, engine.snapshot)
             if refused is not None:
-                accept = Headers(scope=scope).get("accept")
-                response = answer_to(refused, accept, engine.snapshot.version)
+                response = answer_to(refused, Request(scope), engine.snapshot.version)
                 await response(scope, receive, send)
             else:
                 await self._route(scope, receive, send)
@@ -205,6 +205,8 @@ class _Front:
                     (b"x-stroma-snapshot", snapshot.name.encode()),
                     *self._HEADERS,
                 ]
+                if not any(name == b"content-security-policy" for name, _ in message["headers"]):
+                    message["headers"].append(self._POLICY)
                 if scope["method"] == "OPTIONS":
                     message["headers"] += self._PREFLIGHT
             await send(message)

@@ -85,3 +85,8 @@ def topic_name(language: str, topic: str) -> str:
     topics = _all()["topics"][language]
     assert isinstance(topics, dict)
     return str(topics.get(topic, topic.capitalize()))
+
+
+def source_name(language: str, source: str) -> str:
+    """What a source of the graph is called beside a statement; "" for one that has no such name."""
+    return texts(language, "sources").get(source, "")

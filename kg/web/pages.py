@@ -15,7 +15,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 
 from kg.terms import compress
-from kg.web.language import LANGUAGES, kind_name, language_of, text, topic_name
+from kg.web.language import LANGUAGES, kind_name, language_of, source_name, text, topic_name
 
 STATIC = Path(__file__).parent / "static"
 CONTENT_SECURITY_POLICY = (
@@ -35,7 +35,13 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.globals.update(static=static, languages=LANGUAGES, kind_name=kind_name, topic_name=topic_name)
+    templates.globals.update(
+        static=static,
+        languages=LANGUAGES,
+        kind_name=kind_name,
+        topic_name=topic_name,
+        source_name=source_name,
+    )
     templates.filters.update(curie=compress)
     return templates
 

@@ -5,46 +5,24 @@ Hides how an error's class becomes a status, a stable type and headers. A client
 
 from __future__ import annotations
 
-import html
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from kg.errors import ParameterError, QuerySyntaxError, ServerBusy, StromaError, VersionGone
 from kg.terms import BASE
 from kg.web.formats import choose
-from kg.web.pages import page
+from kg.web.language import VARY, language_of, texts
+from kg.web.pages import render
 
 _OFFERED = (("application/problem+json", "application/json"), ("text/html",), ("text/plain",))
 
 LINK_CHARACTERS = 10_000  # a longer query does not fit in a link
-
-_TITLES = {
-    "parameter": "A parameter does not fit",
-    "query-syntax": "The query does not parse",
-    "query-refused": "The query is not allowed here",
-    "query-unsupported": "The query calls a function that is not here",
-    "query-too-large": "The query is too large",
-    "query-timeout": "The query ran too long",
-    "query-out-of-memory": "The query needed too much memory",
-    "query-cancelled": "The query was stopped by its id",
-    "service-failed": "Another endpoint did not answer as it should",
-    "query-failed": "The query failed",
-    "server-busy": "The server is busy",
-    "not-acceptable": "No such representation",
-    "unsupported-media-type": "This kind of request body is not understood",
-    "method-not-allowed": "This method is not for this address",
-    "http-version": "This answer needs HTTP/1.1",
-    "bad-request": "The request is not one of the SPARQL protocol",
-    "too-many-requests": "Too many requests",
-    "not-found": "There is nothing here",
-    "usage": "There is no such thing here",
-    "version-gone": "This version is not kept any more",
-    "snapshot": "The graph cannot be read",
-    "error": "Something went wrong on our side",
-}
 
 
 class BadRequest(StromaError):
@@ -85,25 +63,44 @@ class HttpTooOld(BadRequest):
 
 
 class NotFound(BadRequest):
-    """No resource has this address."""
+    """No resource has this address; `others` may have been meant: what each is called, and its path."""
 
     status = 404
     slug = "not-found"
+    others: Sequence[tuple[str, str]] = ()
 
 
-def answer_to(error: StromaError, accept: str | None, version: str, query: str | None = None) -> Response:
-    """The response that tells a client of an error, in the form its Accept header prefers.
+class Unknown(NotFound):
+    """The graph says nothing of this IRI."""
 
-    `query` is the text the error is about: where the error has a place in it, the line is shown.
+    slug = "unknown-thing"
+
+
+class Obsolete(NotFound):
+    """The term is obsolete; `others` replace it."""
+
+    status = 410
+    slug = "obsolete"
+
+
+def answer_to(
+    error: StromaError, request: Request | None, version: str, query: str | None = None
+) -> Response:
+    """The response that tells a client of an error, in the form that its Accept header prefers.
+
+    `query` is the text the error is about: where the error has a place in it, the line is shown. `version` is
+    the snapshot's.
     """
     details = _details(error, query)
+    accept = None if request is None else ", ".join(request.headers.getlist("accept"))
     found = choose(accept, _OFFERED)
     headers = {"Vary": "Accept", "Cache-Control": "no-store", "X-Stroma-Problem": error.slug}
     if isinstance(error, ServerBusy | TooManyRequests):
         headers["Retry-After"] = str(error.retry_after)
     form = 0 if found is None else found[0]
     if form == 1:
-        return Response(_page(details, version, query), error.status, headers, "text/html")
+        headers["Vary"] = VARY
+        return Response(_page(error, details, request, version, query), error.status, headers, "text/html")
     if form == 2:
         return Response(_text(details), error.status, headers, "text/plain")
     body = json.dumps(details, ensure_ascii=False).encode()
@@ -113,13 +110,15 @@ def answer_to(error: StromaError, accept: str | None, version: str, query: str |
 def _details(error: StromaError, query: str | None) -> dict[str, Any]:
     details: dict[str, Any] = {
         "type": f"{BASE}error/{error.slug}",
-        "title": _TITLES.get(error.slug, _TITLES["error"]),
+        "title": _told("en", "problems", error.slug),
         "status": error.status,
         "detail": str(error),
     }
     if isinstance(error, ParameterError):
         told = {"parameter": error.parameter, "takes": error.takes, "near": list(error.near)}
         details |= {name: value for name, value in told.items() if value}
+    if isinstance(error, NotFound) and error.others:
+        details["near"] = [path for _, path in error.others]
     if isinstance(error, VersionGone):
         details["kept"] = list(error.kept)
     if isinstance(error, QuerySyntaxError) and error.line is not None and error.column is not None:
@@ -140,12 +139,46 @@ def _text(details: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _page(details: dict[str, Any], version: str, query: str | None) -> bytes:
-    content = f"<h1>{html.escape(details['title'])}</h1><p class=lead>{html.escape(details['detail'])}</p>"
-    if "source" in details:
-        source, pointer = html.escape(details["source"]), details["pointer"]
-        content += f'<pre class="exact" tabindex="0">{source}\n<span class="mark">{pointer}</span></pre>'
-    again, said = "/editor", "Ask another query"
-    if query and len(query) <= LINK_CHARACTERS:
-        again, said = f"/editor?{html.escape(urlencode({'query': query}))}", "Change the query"
-    return page(details["title"], f'{content}<p><a href="{again}">{said}</a></p>', version)
+def _told(language: str, part: str, slug: str) -> str:
+    """What a kind of error is called ("problems"), or what to do about it ("advice")."""
+    said = texts(language, part)
+    return said.get(slug) or said["error"]
+
+
+def _page(
+    error: StromaError, details: dict[str, Any], request: Request | None, version: str, query: str | None
+) -> bytes:
+    language = "en" if request is None else language_of(request)
+    wait = str(error.retry_after) if isinstance(error, ServerBusy | TooManyRequests) else ""
+    again = ""
+    if request is not None and request.method in ("GET", "HEAD") and error.status in (429, 500, 503):
+        again = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    editor = ""
+    if query is not None:
+        editor = "/editor"
+        if len(query) <= LINK_CHARACTERS:
+            editor += f"?{urlencode({'query': query})}"
+    return render(
+        request,
+        "problem.html",
+        version,
+        title=_told(language, "problems", error.slug),
+        advice=_told(language, "advice", error.slug).replace("{n}", wait),
+        details=details,
+        status=error.status,
+        others=error.others if isinstance(error, NotFound) else (),
+        guess=_guess(request) if error.status in (404, 410) else "",
+        near=error.near if isinstance(error, ParameterError) else (),
+        again=again,
+        editor=editor,
+    )
+
+
+def _guess(request: Request | None) -> str:
+    """Words to search for, out of an address: those of its last part, or of the thing it asks for."""
+    if request is None:
+        return ""
+    asked = request.query_params.get("iri") or request.url.path.rstrip("/").rpartition("/")[2]
+    local = re.split(r"[:/#]", asked)[-1].partition(".")[0]
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_+-]", " ", local)
+    return words[:100].strip()

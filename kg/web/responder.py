@@ -86,7 +86,7 @@ class Responder:
             id = new_id(request.headers.get("x-stroma-query-id"))
             response = await self._respond(request, id, text, dataset, format, accept, heading)
         except StromaError as error:
-            response = answer_to(error, accept, asked_of(request).engine.snapshot.version, text)
+            response = answer_to(error, request, asked_of(request).engine.snapshot.version, text)
         if id:
             response.raw_headers.append((b"x-stroma-query-id", id.encode()))
         return response

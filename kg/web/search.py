@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from difflib import get_close_matches
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -14,8 +16,9 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kg.errors import ParameterError
+from kg.errors import ParameterError, StromaError
 from kg.search import KIND_NAMES, REACH, Hit, Results
+from kg.terms import compress
 from kg.web.asked import engine_of, index_of
 from kg.web.documents import document
 from kg.web.formats import NotAcceptable, choose
@@ -27,6 +30,8 @@ from kg.web.pages import render
 _OFFERED = (("application/json",), ("text/html", "application/xhtml+xml"))
 _PAGE = 20
 _SUGGESTED = 10
+_NEAR = 5
+_ASKED = 200  # characters of an address that are looked at
 
 Text = Annotated[
     str, Query(description="A name, a synonym, an identifier, or words of a definition", max_length=300)
@@ -99,6 +104,32 @@ def router() -> APIRouter:
         return _json(request, _described(results, language, q, limit, 0))
 
     return routes
+
+
+async def near(request: Request, asked: str) -> list[tuple[str, str]]:
+    """What may have been meant by an IRI or path that is not there: labels and paths, most alike first."""
+    local = compress(asked).partition(":")[2] or asked.strip("/")
+    last = re.split(r"[/#]", local)[-1]
+    try:
+        index = await index_of(request)
+        hits = [
+            hit
+            for text in dict.fromkeys((local, _as_words(last), _as_words(local)))
+            for hit in (await asyncio.to_thread(index.search, text[:_ASKED], limit=_NEAR)).hits
+        ]
+    except StromaError:  # an index that is gone, or too slow, is no second problem
+        return []
+    alike = {hit.curie: hit for hit in hits}
+    # An identifier with a wrong letter is like another identifier; anything else is like a name.
+    best = get_close_matches(compress(asked), alike, n=_NEAR, cutoff=0.6)
+    order = list(dict.fromkeys([*best, *alike]))[:_NEAR]
+    language = language_of(request)
+    return [(f"{alike[curie].label(language)} ({curie})", path_of_thing(alike[curie].iri)) for curie in order]
+
+
+def _as_words(identifier: str) -> str:
+    """`UCMSCProduct`, `interferon-gamma` as words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[/_.+-]", " ", identifier).strip()
 
 
 async def _found(

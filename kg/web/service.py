@@ -40,11 +40,11 @@ class Limit(NamedTuple):
     unit: str
 
     @property
-    def said(self) -> str:
+    def parts(self) -> tuple[str, str]:
         """The number and its unit, for a page."""
         if self.unit == "bytes" and self.most >= 2**20:
-            return f"{self.most / 2**20:,.0f} MiB"
-        return f"{self.most:,.12g} {self.unit}"
+            return f"{self.most / 2**20:,.0f}", "MiB"
+        return f"{self.most:,.12g}", self.unit
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:

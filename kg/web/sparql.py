@@ -55,7 +55,7 @@ class SparqlEndpoint:
         try:
             response = await self._handle(request)
         except StromaError as error:
-            response = answer_to(error, joined(request, "accept"), engine_of(request).snapshot.version)
+            response = answer_to(error, request, engine_of(request).snapshot.version)
             if isinstance(error, MethodNotAllowed):
                 response.headers["Allow"] = METHODS
             elif isinstance(error, UnsupportedMediaType):

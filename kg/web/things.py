@@ -6,9 +6,7 @@ thing, not a page), 404 with what may have been meant, 410 with what replaces an
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from difflib import get_close_matches
 
 from fastapi import APIRouter
 from pyoxigraph import NamedNode
@@ -18,20 +16,20 @@ from starlette.responses import Response
 from kg.canned import Catalogue
 from kg.engine import Limits
 from kg.engine.formats import Kind
-from kg.errors import ParameterError, StromaError, UsageError
-from kg.search import Hit
+from kg.errors import ParameterError, UsageError
 from kg.settings import Settings
 from kg.terms import BASE, OBO, OWL, RDF, STROMA, compress, expand
 from kg.things import Description, describe, standing
-from kg.web.asked import engine_of, index_of
+from kg.web.asked import engine_of
 from kg.web.claims import claim_page, finding_page
 from kg.web.formats import negotiate
 from kg.web.language import VARY
-from kg.web.links import PAGES
+from kg.web.links import PAGES, path_of_thing
 from kg.web.ontology import PROPERTIES, term_page
 from kg.web.openapi import IRI, described, format_parameter, media_types, parameter
-from kg.web.problems import NotFound
+from kg.web.problems import NotFound, Obsolete, Unknown
 from kg.web.responder import Responder
+from kg.web.search import near
 from kg.web.thing_page import GRAPH_FORMATS, Special, listing_page, thing_page
 from kg.web.trial_page import trial_page
 
@@ -46,20 +44,6 @@ _SPECIAL: Mapping[str, Callable[[Request, Description, Limits], Awaitable[Specia
     **dict.fromkeys(PROPERTIES, term_page),
     OWL.Class.value: term_page,
 }
-
-
-class Obsolete(StromaError):
-    """The term is obsolete; the message names what replaces it."""
-
-    exit_code = 2
-    status = 410
-    slug = "obsolete"
-
-
-class Unknown(UsageError):
-    """The graph says nothing of this IRI; the message names what may have been meant."""
-
-    slug = "unknown-thing"
 
 
 def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
@@ -136,7 +120,9 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         if kind not in PAGES or not id:
             if not id and "//" not in request.url.path:
                 return Response(None, 308, {"Location": f"/{path.rstrip('/')}"})
-            raise NotFound(f"There is nothing at {request.url.path[:200]}; / says what there is")
+            missing = NotFound(f"There is nothing at {request.url.path[:200]}; / says what there is")
+            missing.others = await near(request, request.url.path)
+            raise missing
         stem, _, suffix = path.rpartition(".")
         if suffix in _SUFFIXES and stem:
             return await answer(request, _iri(stem), _SUFFIXES[suffix])
@@ -166,19 +152,16 @@ def _wanted(request: Request) -> str:
 
 
 async def _unknown(request: Request, iri: str) -> Unknown:
-    index = await index_of(request)
-    local = compress(iri).partition(":")[2] or iri
-    words = "".join(f" {c}" if c.isupper() else c for c in local.replace("/", " ").replace("_", " "))
-    near: list[Hit] = []
-    for text in (local, words):
-        near += (await asyncio.to_thread(index.search, text, limit=5)).hits
-    curies = list(dict.fromkeys(hit.curie for hit in near))
-    best = get_close_matches(compress(iri), curies, n=3, cutoff=0.3) or curies[:3]
-    hint = f". Did you mean {' or '.join(best)}?" if best else ""
-    return Unknown(f"The graph says nothing of <{iri}>{hint} /search finds things by name")
+    others = await near(request, iri)
+    hint = f". Did you mean {' or '.join(label for label, _ in others[:3])}?" if others else ""
+    problem = Unknown(f"The graph says nothing of <{iri[:300]}>{hint} /search finds things by name")
+    problem.others = others
+    return problem
 
 
 def _obsolete(description: Description) -> Obsolete:
     others = [node.value for node in description.values(_REPLACED_BY.value)]
     said = f"; it is replaced by {', '.join(map(compress, others))}" if others else "; nothing replaces it"
-    return Obsolete(f"{compress(description.iri)} ({description.name(description.iri)}) is obsolete{said}")
+    problem = Obsolete(f"{compress(description.iri)} ({description.name(description.iri)}) is obsolete{said}")
+    problem.others = [(f"{description.name(iri)} ({compress(iri)})", path_of_thing(iri)) for iri in others]
+    return problem

@@ -7,9 +7,9 @@ is made at a time, by `kg why` over the snapshot that is served, and killed when
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,6 +17,7 @@ from pyoxigraph import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kg.engine import Limits
 from kg.errors import (
     ParameterError,
     QueryFailed,
@@ -25,14 +26,17 @@ from kg.errors import (
     SnapshotError,
     UsageError,
 )
+from kg.explanation import MAX_DEPTH
+from kg.names import names
 from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.terms import ROOT, expand
 from kg.web.asked import engine_of
 from kg.web.formats import NotAcceptable, choose
+from kg.web.language import VARY, language_of, text, texts
 from kg.web.links import path_of_thing
 from kg.web.openapi import IRI, described, parameter
-from kg.web.pages import page
+from kg.web.pages import render
 from kg.why import MAX_LIMIT, statement
 
 SECONDS = 10.0  # an explanation of the embedded graph takes one
@@ -73,6 +77,7 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
     by default ten and one for every 50,000 quads."""
     routes = APIRouter(tags=["why"])
     explainer = _Explainer(seconds)
+    limits = Limits.of(settings)
 
     @routes.get(
         "/why",
@@ -82,10 +87,10 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
     async def why(request: Request) -> Response:
         values = _values(request)
         name = _format(values.pop("format", None), request.headers.get("accept"))
-        headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
+        headers = {"Vary": VARY if name == "html" else "Accept", "Cache-Control": "no-cache"}
         snapshot = engine_of(request).snapshot
         if name == "html" and not any(values.get(part) for part in _PARTS):
-            return Response(page("Why", _form(values), snapshot.version), 200, headers, "text/html")
+            return Response(await _page(request, values, None, limits), 200, headers, "text/html")
         missing = [part for part in _PARTS if not values.get(part)]
         if missing:
             raise ParameterError(
@@ -96,7 +101,7 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
         terms = tuple(f'"{term.value}"' if isinstance(term, Literal) else term.value for term in triple)
         made = await explainer.explain(snapshot, terms, "json" if name == "html" else name, _limit(values))
         if name == "html":
-            made = page("Why", _form(values) + _shown(json.loads(made)), snapshot.version, request)
+            made = await _page(request, values, json.loads(made), limits)
         media_type = _OFFERED[name][0]
         return Response(made, 200, headers, media_type)
 
@@ -194,55 +199,53 @@ class _Explainer:
 # ------------------------------------------------------------------------------------------- page
 
 
-def _form(values: dict[str, str]) -> str:
-    fields = "".join(
-        f"<label>{part.capitalize()} "
-        f'<input name="{part}" value="{html.escape(values.get(part, ""))}"></label>'
-        for part in _PARTS
+async def _page(
+    request: Request, values: dict[str, str], told: dict[str, Any] | None, limits: Limits
+) -> bytes:
+    """The form, and below it the explanation `told` in the reader's language as far as names go."""
+    language = language_of(request)
+    mentioned = set() if told is None else {curie for triple in _triples(told) for curie in triple}
+    iris = {curie: iri for curie in mentioned if (iri := _iri(curie))}
+    known = await names(engine_of(request), iris.values(), limits) if iris else {}
+    ours = texts(language, "vocabulary")
+
+    def sentence(step: dict[str, Any], key: str = "triple") -> list[tuple[str, str]]:
+        """A statement as pieces: what each is called, and its page or ""."""
+        pieces = []
+        for curie in step[key] or ():
+            iri = iris.get(curie, "")
+            called = known.get(iri, {})
+            name = called.get(language) or called.get("en") or ours.get(curie) or curie
+            pieces.append((name, path_of_thing(iri) if iri else ""))
+        return pieces
+
+    return render(
+        request,
+        "why.html",
+        engine_of(request).snapshot.version,
+        title=text(language, "why-title"),
+        values=values,
+        parts=_PARTS,
+        told=told,
+        sentence=sentence,
+        path_of_source=lambda source: path_of_thing(iri) if (iri := _iri(str(source["id"]))) else "",
+        most=MAX_LIMIT,
+        deepest=MAX_DEPTH,
     )
-    return (
-        "<h1>Why is a statement in the graph?</h1><p class=lead>CURIEs, such as product:prednisone, a, "
-        "stroma:CautionedCoMedication; the object may be a number or a &quot;text&quot;.</p>"
-        f'<form method="get" class="row">{fields}<button type="submit">Ask</button></form>'
-    )
 
 
-def _shown(told: dict[str, Any]) -> str:
-    parts = [f"<h2>{html.escape(told['text'])}</h2>"]
-    parts.append(f'<p class="soft">{html.escape(" ".join(told["statement"]))}</p>')
-    if told["stated"]:
-        parts.append(f"<h2>Stated</h2><ul>{_sources(told['stated'])}</ul>")
-    for rule in told["inferredBy"]:
-        parts.append(f"<p>Inferred: {html.escape(rule['label'])} ({html.escape(rule['graph'])})</p>")
-    for number, reason in enumerate(told["justifications"]):
-        heading = "Also because" if number else "Because"
-        parts.append(f"<h2>{heading}</h2><ul>{_step(reason['proof'])}</ul>")
-    if told["inferredBy"] and told["justifications"]:  # of a calculation there is one only
-        more = f"There may be others; limit={MAX_LIMIT} shows more."
-        others = "There is no other." if told["complete"] else more
-        parts.append(f'<p class="soft">{others}</p>')
-    return "".join(parts)
+def _iri(curie: str) -> str:
+    """The IRI of a CURIE; "" for a literal, a file, and whatever else is none."""
+    try:
+        return expand(curie).value
+    except (UsageError, ValueError):
+        return ""
 
 
-def _step(step: dict[str, Any]) -> str:
-    text = html.escape(step["text"])
-    if step["stated"]:
-        return f"<li>{text}<ul>{_sources(step['sources'])}</ul></li>"
-    axioms = "".join(
-        f"<li><code>{html.escape(axiom['text'])}</code><ul>{_sources(axiom['sources'])}</ul></li>"
-        for axiom in step["axioms"]
-    )
-    return f"<li>{text}, because<ul>{axioms}{''.join(map(_step, step['premises']))}</ul></li>"
-
-
-def _sources(sources: list[dict[str, Any]]) -> str:
-    return "".join(f'<li class="soft">{_source(source)}</li>' for source in sources)
-
-
-def _source(source: dict[str, Any]) -> str:
-    """What stands for a statement; a claim leads to its page."""
-    text = html.escape(source["text"])
-    if source["kind"] != "claim":
-        return text
-    id = html.escape(source["id"])
-    return text.replace(id, f'<a href="{html.escape(path_of_thing(expand(source["id"]).value))}">{id}</a>', 1)
+def _triples(told: dict[str, Any]) -> Iterator[list[str]]:
+    yield told["statement"]
+    waiting = [reason["proof"] for reason in told["justifications"]]
+    while waiting:
+        step = waiting.pop()
+        yield step["triple"] or []
+        waiting += step.get("premises", [])
