@@ -486,6 +486,46 @@ def why(
 
 
 @_verb(
+    "Match the names in a column of a table to things of the graph.",
+    "kg reconcile drugs.csv --column drug > matched.csv",
+    "kg reconcile trials.csv --column registration --kind trial",
+)
+def reconcile(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="A table, in UTF-8.", exists=True, dir_okay=False)
+    ],
+    column: Annotated[str, typer.Option(help="The column with the names.")],
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only things of this kind (trial, product, class …); repeatable.")
+    ] = None,
+    language: Annotated[str, typer.Option(help="Language of the labels: en, zh-Hans or zh-Hant.")] = "en",
+) -> None:
+    """Print the table with four columns more: id, label, score and match of what each name may mean.
+
+    A match is certain: the thing is called exactly so, and no other is. Names may be in English, simplified
+    or traditional Chinese, identifiers or slightly misspelt.
+    """
+    from kg.names import LANGUAGES
+    from kg.reconciling import reconcile_csv
+    from kg.search import Index
+
+    if language not in LANGUAGES:
+        raise UsageError(f"--language {language}: there are {', '.join(LANGUAGES)}")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"{file}: is not UTF-8 (byte {problem.start + 1}); save it as UTF-8") from problem
+    index = Index.of(_current(_settings()))
+    done = reconcile_csv(index, text, column, sys.stdout, kinds=kind or (), language=language)
+    none = done.rows - done.matched - done.unsure - done.empty
+    print(
+        f"{done.rows} rows: {done.matched} matched, {done.unsure} with a candidate that is not certain, "
+        f"{none} without one, {done.empty} empty",
+        file=sys.stderr,
+    )
+
+
+@_verb(
     "Say what speaks for and against a proposition.",
     "kg evidence stroma:MSCSurvival",
     "kg evidence claim:A255",
@@ -645,7 +685,7 @@ def _serve(
 ) -> None:
     from kg.canned import Catalogue
     from kg.web import app as web
-    from kg.web import claims, discovery, logs, ontology, queries, things
+    from kg.web import claims, discovery, logs, ontology, queries, reconcile, things
     from kg.web import evidence as evidence_pages
     from kg.web import why as explanations
 
@@ -667,6 +707,7 @@ def _serve(
         lambda _, settings: claims.router(settings),
         lambda _, settings: evidence_pages.router(settings),
         lambda _, settings: ontology.router(settings),
+        lambda _, settings: reconcile.router(settings),
         lambda _, settings: things.router(catalogue, settings),
     ]
     with logs.written_to(settings.log):
