@@ -197,6 +197,25 @@ QUERIES = [
     "SELECT * { SERVICE <there> { ?s ex:knows+/ex:age ?x } FILTER EXISTS { ?s ex:age ?y } }",
     "SELECT DISTINCT ?k { SERVICE <there> { ?s ex:nick ?k } FILTER(CONTAINS(?k, '\"')) }",
     "SELECT * { { SERVICE <there> { $s ex:age $a } } { ?s ex:knows ?t } } ORDER BY ?s VALUES ?a { 22 23 }",
+    # Where values that stand beside a clause must not narrow it, or not by all of what stands there.
+    "SELECT * { SERVICE <there> { ?s ex:age ?a } BIND(COALESCE(?a, 23) AS ?b) "
+    "SERVICE <there> { ?t ex:age ?b } }",
+    "SELECT * { SERVICE <there> { ?s ex:knows ?x } OPTIONAL { ?s ex:knows ?x . ?x ex:age ?y } "
+    "SERVICE <there> { ?x ex:name ?n } }",
+    "SELECT * { ?s ex:age ?a SERVICE <there> { ?a ^ex:age ?t } MINUS { ?s ex:knows ?t } "
+    "SERVICE <there> { ?s ex:name ?n } }",
+    "SELECT * { ?s ex:age ?a OPTIONAL { ?s ex:knows ?t SERVICE <there> { ?t ex:nick ?k } } "
+    "SERVICE <there> { ?t ex:age ?b } }",
+    "SELECT * { ?s ex:nick ?k OPTIONAL { SERVICE <there> { ?s ex:age ?a OPTIONAL { ?s ex:nick ?k } } "
+    "FILTER(BOUND(?k)) } }",
+    "SELECT * { ?s ex:nick ?k { SERVICE <there> { ?s ex:name ?n OPTIONAL { ?s ex:none ?k } } "
+    "FILTER(!BOUND(?k)) } }",
+    "SELECT * { ?s ex:nick ?k MINUS { SERVICE <there> { ?t ex:name ?n OPTIONAL { ?t ex:none ?k } } } }",
+    "SELECT * { ?s ex:nick ?k { SELECT ?n { SERVICE <there> { ?s ex:name ?n } } } }",
+    "SELECT * { ?s ex:nick ?k { SELECT ?n WHERE { SERVICE <there> { ?s ex:name ?n } } } }",
+    "SELECT * { SERVICE <there> { ?s ex:age ?a } OPTIONAL { ?s ex:knows ?t } ?t ex:age ?b }",
+    "SELECT * { ?s ex:knows ?t FILTER(?a = 23) SERVICE <there> { ?t ex:age ?a } }",
+    "SELECT * { { SELECT ?s { ?s ex:age ?a } ORDER BY ?s LIMIT 5 } SERVICE <there> { ?s ex:name ?n } }",
     "SELECT * { SERVICE <there> { ?s ex:age ?a MINUS { ?s ex:age 23 } } OPTIONAL { SERVICE <there> "
     "{ ?s ex:nick ?k } SERVICE <there> { ?s ex:knows ?t } OPTIONAL { ?t ex:name ?n } } }",
 ]
@@ -254,10 +273,18 @@ def federated(draw: st.DrawFn) -> str:
                 st.builds("OPTIONAL {{ {} }}".format, clause),
                 st.builds("{{ {} }} UNION {{ {} }}".format, here, clause),
                 st.builds("MINUS {{ {} }}".format, clause),
+                st.builds("{{ {} }} UNION {{ {} }}".format, clause, clause),
                 st.builds("{{ SELECT DISTINCT ?a ?c {{ {} {} }} }}".format, clause, here),
+                st.builds("{{ {} {} FILTER(BOUND(?b) || ?c != ?d) }}".format, clause, here),
+                st.builds("OPTIONAL {{ {} FILTER(!BOUND(?a)) }}".format, here),
+                st.builds("OPTIONAL {{ {} FILTER(BOUND(?d)) }}".format, clause),
+                st.builds("MINUS {{ {} {} }}".format, here, clause),
+                st.just("{ SELECT (COALESCE(?b, ex:p4) AS ?a) { OPTIONAL { ?b ex:knows ex:p9 } } }"),
+                st.sampled_from(["FILTER(?a = ?b)", "FILTER(!BOUND(?c))", "FILTER EXISTS { ?a ?p ?b }"]),
+                st.just("VALUES (?a ?b) { (ex:p3 UNDEF) (ex:p4 ex:p5) }"),
             ),
             min_size=1,
-            max_size=3,
+            max_size=4,
         )
     )
     return f"SELECT * {{ {' '.join(parts)} }}"
@@ -629,6 +656,73 @@ def test_what_is_sent_is_a_query_for_the_variables_in_scope_and_says_who_asks(
     (sent,) = parse_qs(endpoint.queries[-1].decode()).pop("query")
     assert sent.endswith("SELECT ?x ?y WHERE { ?x ex:p ?y MINUS { ?y ex:q ?z } }")
     assert endpoint.hosts[-1] == endpoint.url.split("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("beside", "sent"),
+    [
+        ("?s ex:age 23 . SERVICE", "(?s) { (<p3>) }"),
+        ("SERVICE ?s ex:age 23", "(?s) { (<p3>) }"),
+        ("?s ex:age 23 . FILTER(?n != 1) OPTIONAL { SERVICE }", "(?s) { (<p3>) }"),
+        ("?s ex:age 23 . { SERVICE } UNION { ?s ex:age 22 }", "(?s) { (<p3>) }"),
+        (
+            "?s ex:nick ?n VALUES ?s { ex:p1 ex:p5 } SERVICE",
+            r'(?n ?s) { ("n\"\\\n1" <p1>) ("n\"\\\n5" <p5>) }',
+        ),
+        ("?s ex:age 23 . ?t ex:age ?n SERVICE", "(?s) { (<p3>) }"),  # ?n is a number
+        ("?s ex:name ?n . ?s ex:age 23 SERVICE", "(?s) { (<p3>) }"),  # ?n has a language
+        ("?s ex:age ?a FILTER(?a = 23) SERVICE", "(?s) { (<p3>) }"),
+        ('SERVICE ?s ex:age ?a FILTER(STR(?s) = CONCAT(STR(ex:p), "3"))', "(?s) { (<p3>) }"),
+        ("?s ex:age ?a SERVICE ?s ex:nick ?k FILTER NOT EXISTS { ?s ex:age 21 }", "(?s) { (<p3>) }"),
+        ("?s ex:age 23 OPTIONAL { ?s ex:nick ?k } FILTER(!BOUND(?k)) SERVICE", "(?s) { (<p3>) }"),
+        ("?s ex:age 23 OPTIONAL { ?s ex:nick ?n . ?s ex:age 99 } SERVICE", "(?s) { (<p3>) }"),
+        ("?a ex:age ?b SERVICE", ""),
+        ("?n ex:age 23 . ?s ex:age ?a SERVICE", ""),  # more pairs than may be sent
+        ("?s ex:age 23 BIND(BNODE() AS ?n) SERVICE", "(?s) { (<p3>) }"),
+        ("?s ex:age 23 BIND(STRUUID() AS ?n) SERVICE", ""),  # another one each time
+        ("MINUS { SERVICE } ?s ex:age 23", ""),
+        ("{ SELECT ?s { SERVICE } } ?s ex:age 23", ""),
+    ],
+)
+def test_values_that_stand_beside_a_clause_are_sent_along(
+    strange: tuple[Asked, Stranger], beside: str, sent: str
+) -> None:
+    asked, endpoint = strange
+    endpoint.behave = replies(b'{"head": {"vars": []}, "results": {"bindings": []}}')
+    pattern = beside.replace("SERVICE", f"SERVICE <{endpoint.url}> {{ ?s ex:p ?n }}")
+    asked.run(asked.rows(f"SELECT * {{ {pattern} }}", limits([endpoint.url], service_values=5)))
+    (query,) = parse_qs(endpoint.queries[-1].decode()).pop("query")
+    where = query.partition(" WHERE ")[2].replace(f"<{EX}p", "<p")
+    assert where == (f"{{ VALUES {sent} {{ ?s ex:p ?n }} }}" if sent else "{ ?s ex:p ?n }")
+
+
+def test_where_nothing_here_would_fit_nobody_is_asked(strange: tuple[Asked, Stranger]) -> None:
+    asked, endpoint = strange
+    endpoint.behave = replies(b"", status=500)
+    before = len(endpoint.queries)
+    query = f"SELECT * {{ ?s ex:age 99 SERVICE <{endpoint.url}> {{ ?s ex:p ?n }} }}"
+    assert not asked.run(asked.rows(query, limits([endpoint.url])))
+    assert len(endpoint.queries) == before
+
+
+def test_a_setting_keeps_values_here(strange: tuple[Asked, Stranger]) -> None:
+    asked, endpoint = strange
+    endpoint.behave = replies(table(IRI))
+    query = f"SELECT * {{ ?s ex:age 23 SERVICE <{endpoint.url}> {{ ?x ex:p ?s }} }}"
+    with contextlib.suppress(ServiceFailed):  # it does not give the column ?s
+        asked.run(asked.rows(query, limits([endpoint.url], service_values=0)))
+    assert b"VALUES" not in endpoint.queries[-1]
+
+
+def test_an_answer_that_is_too_large_for_lack_of_values_says_so(strange: tuple[Asked, Stranger]) -> None:
+    asked, endpoint = strange
+    endpoint.behave = replies(table(*[IRI] * 5000))
+    query = f"SELECT * {{ ?x ex:age ?a SERVICE <{endpoint.url}> {{ ?x ex:p [] }} }}"
+    bounds = limits([endpoint.url], service_bytes=100_000, service_values=3)
+    with pytest.raises(
+        ServiceFailed, match=r"more than 3 values of \?x here, so none was sent along. Narrow"
+    ):
+        asked.run(asked.rows(query, bounds))
 
 
 def test_all_answers_to_one_query_share_one_bound(strange: tuple[Asked, Stranger]) -> None:

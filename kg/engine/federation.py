@@ -1,9 +1,10 @@
 """Queries that ask other endpoints by SERVICE: what they answer is fetched first, then put in their place.
 
 Hides the broker's process (`kg.engine.broker`), and how a query with SERVICE clauses becomes one without.
-Each clause is asked as a query of its own, for the variables that are in scope after it; a worker then reads
-the answers and evaluates the query with VALUES in the place of the clauses (`kg.engine.answers`). No worker
-waits for another endpoint, and nothing here parses: what a pattern's variables are, a worker says.
+Each clause is asked as a query of its own, for the variables that are in scope after it, and with the values
+that the patterns beside it give them here, where those are few; a worker then reads the answers and evaluates
+the query with VALUES in the place of the clauses (`kg.engine.answers`). No worker waits for another endpoint,
+and nothing here parses: what a pattern's variables are, a worker says.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+from pyoxigraph import Literal, NamedNode
 
 from kg.engine import Figures, Limits, query_hash
+from kg.engine.beside import beside
 from kg.engine.broker import LENGTHS, MOST_BODY, MOST_HEAD, Order, message, order_message
 from kg.engine.guard import Call, Inspection
-from kg.errors import QueryFailed, QueryTimeout, ServerBusy, ServiceFailed
+from kg.errors import QueryError, QueryFailed, QueryTimeout, ServerBusy, ServiceFailed
 from kg.services import networks
 from kg.terms import BASE, ROOT
 
@@ -34,7 +38,32 @@ _GRACE_SECONDS = 2.0  # over its time, until a broker that says nothing is taken
 _START_SECONDS = 30.0
 _COUNTED = "stroma"  # the column asked for where a pattern has no variable, so that its rows can be counted
 
-Ask = Callable[[str], Awaitable[bytes]]
+_VALUES_SECONDS = 5.0  # that finding values to send may take; without them more is asked for
+_VALUES_BYTES = 4 * 1024**2  # of them as JSON
+_STRING = "http://www.w3.org/2001/XMLSchema#string"
+
+
+class Here(Protocol):
+    """This graph, for what has to be known of it before another endpoint is asked."""
+
+    async def variables(self, query: str) -> list[str]:
+        """The columns of a query, which is read and not evaluated."""
+        ...
+
+    async def rows(
+        self, query: str, seconds: float, most_bytes: int
+    ) -> list[dict[str, dict[str, str]]] | None:
+        """A query's rows as SPARQL JSON has them; None where they are too many bytes."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Values of variables that are sent along: rows of terms as SPARQL has them; None: any."""
+
+    names: Sequence[str] = ()
+    rows: Sequence[tuple[str, ...]] | None = None
+    too_many: bool = False  # there are some, and more than are sent
 
 
 @dataclass(frozen=True)
@@ -93,26 +122,28 @@ class Federation:
         finally:
             self._turns.release()
 
-    async def gather(self, text: str, inspection: Inspection, limits: Limits, variables: Ask) -> Gathered:
+    async def gather(self, text: str, inspection: Inspection, limits: Limits, here: Here) -> Gathered:
         """Ask the endpoints of a query's clauses, all at once.
 
-        `variables` gives the columns of a query as JSON without evaluating it. Raises ServiceFailed for a
-        clause that is not SILENT and has no answer, QueryTimeout where the query's own time is over, and what
-        `variables` raises.
+        `here` asks this graph. Raises ServiceFailed for a clause that is not SILENT and has no answer,
+        QueryTimeout where the query's own time is over, and what `here` raises.
         """
         started = time.perf_counter()
         calls = inspection.calls
-        columns = [json.loads(await variables(_pattern_in_place(text, inspection, call))) for call in calls]
+        columns = [await here.variables(_pattern_in_place(text, inspection, call)) for call in calls]
         # The whole query is read before anybody is asked: an error in it must not cost a request.
-        await variables(_filled_with_nothing(text, calls, columns))
+        await here.variables(_filled_with_nothing(text, calls, columns))
+        sent = await self._values(text, inspection, columns, limits, here)
         left = limits.seconds - (time.perf_counter() - started)
         room = _Room(limits.service_bytes)
         asked: list[asyncio.Task[_Answered]] = []
         try:
             async with asyncio.TaskGroup() as group:
-                for call, names in zip(calls, columns, strict=True):
-                    query = _query_for(text, inspection, call, names)
-                    asked.append(group.create_task(self._asked(call, query, limits, left, room, text)))
+                for call, names, values in zip(calls, columns, sent, strict=True):
+                    query = _query_for(text, inspection, call, names, values)
+                    asked.append(
+                        group.create_task(self._asked(call, query, values, limits, left, room, text))
+                    )
         except BaseExceptionGroup as problems:
             raise problems.exceptions[0] from None
         answered = [task.result() for task in asked]
@@ -130,10 +161,48 @@ class Federation:
         bodies = b"".join(answer.body for answer in answered)
         return Gathered({"text": _pieces(text, calls), "calls": told}, bodies, milliseconds)
 
+    async def _values(
+        self,
+        text: str,
+        inspection: Inspection,
+        columns: Sequence[Sequence[str]],
+        limits: Limits,
+        here: Here,
+    ) -> list[_Values]:
+        """For each clause the values of its variables that fit something here, where they are few."""
+        if not limits.service_values:
+            return [_Values() for _ in columns]
+        prologue = f"{text[: inspection.prologue].strip()}\n"
+        found = []
+        for pattern, names in zip(beside(text, inspection.calls), columns, strict=True):
+            values = _Values()
+            if pattern and names:
+                # Whatever is wrong with it alone, without it only more is asked for.
+                with contextlib.suppress(QueryError):
+                    known = await here.variables(f"{prologue}SELECT * {{ {pattern} }}")
+                    shared = [name for name in names if name in known]
+                    if shared:
+                        head = " ".join(f"?{name}" for name in shared)
+                        query = f"{prologue}SELECT DISTINCT {head} {{ {pattern} }}"
+                        most = limits.service_values
+                        rows = await here.rows(f"{query} LIMIT {most + 1}", _VALUES_SECONDS, _VALUES_BYTES)
+                        values = _Values(shared, too_many=True) if rows is None else _some(shared, rows, most)
+            found.append(values)
+        return found
+
     async def _asked(
-        self, call: Call, query: str, limits: Limits, left: float, room: _Room, text: str
+        self,
+        call: Call,
+        query: str,
+        values: _Values,
+        limits: Limits,
+        left: float,
+        room: _Room,
+        text: str,
     ) -> _Answered:
         """One clause's answer; counted and logged, whatever comes of it."""
+        if values.rows is not None and not values.rows:
+            return _NOTHING  # whatever it said, nothing here would fit it
         started = time.perf_counter()
         seconds = max(0.001, min(limits.service_seconds, left))
         outcome, answer = "gone", _Answered(None, b"")  # unless something else comes of it
@@ -151,6 +220,12 @@ class Federation:
                 ) from None
             if not call.silent:
                 advice = _ADVICE[outcome]
+                if outcome == "too-large" and values.too_many:
+                    named = " and ".join(f"?{name}" for name in values.names)
+                    advice = (
+                        f"There are more than {limits.service_values:,} values of {named} here, so none was "
+                        f"sent along. {advice}"
+                    )
                 raise ServiceFailed(f"<{call.endpoint}>: {problem}. {advice}") from None
         except QueryFailed:
             outcome = "failed"
@@ -218,12 +293,41 @@ def _filled_with_nothing(text: str, calls: Sequence[Call], columns: Sequence[Seq
     return filled
 
 
-def _query_for(text: str, inspection: Inspection, call: Call, names: Sequence[str]) -> str:
-    """The query that asks an endpoint for a clause's pattern."""
+def _query_for(text: str, inspection: Inspection, call: Call, names: Sequence[str], values: _Values) -> str:
+    """The query that asks an endpoint for a clause's pattern, where it fits the values."""
     columns = " ".join(f"?{name}" for name in names) or f"(1 AS ?{_COUNTED})"
     # A relative IRI of the query is one below our base, if the query has none of its own.
     prologue = text[: inspection.prologue].strip()
-    return f"BASE <{BASE}>\n{prologue}\nSELECT {columns} WHERE {text[call.group : call.end]}"
+    pattern = text[call.group : call.end]
+    if values.rows:
+        head = " ".join(f"?{name}" for name in values.names)
+        rows = " ".join(f"({' '.join(row)})" for row in values.rows)
+        # A group of its own: what it means does not change by the values around it.
+        pattern = f"{{ VALUES ({head}) {{ {rows} }} {pattern} }}"
+    return f"BASE <{BASE}>\n{prologue}\nSELECT {columns} WHERE {pattern}"
+
+
+def _some(names: Sequence[str], rows: Sequence[Mapping[str, Mapping[str, str]]], most: int) -> _Values:
+    """The values to send of rows as SPARQL JSON has them: of the columns that are IRIs or strings in each.
+
+    A blank node is another one elsewhere; a number or a language may be written otherwise there.
+    """
+    fit = [name for name in names if all(_written(row.get(name)) for row in rows)]
+    if len(rows) > most or not fit:
+        return _Values(names, too_many=len(rows) > most)
+    # As keys of a dictionary they stay in order, each once.
+    return _Values(fit, list(dict.fromkeys(tuple(_written(row[name]) for name in fit) for row in rows)))
+
+
+def _written(term: Mapping[str, str] | None) -> str:
+    """A term as SPARQL has it, "" for one that is not sent."""
+    if term is None:
+        return ""
+    if term["type"] == "uri":
+        return str(NamedNode(term["value"]))
+    if term["type"] == "literal" and "xml:lang" not in term and term.get("datatype", _STRING) == _STRING:
+        return str(Literal(term["value"]))
+    return ""
 
 
 # -------------------------------------------------------------------------------- the broker's process
@@ -235,6 +339,9 @@ class _Answered:
 
     format: str | None
     body: bytes
+
+
+_NOTHING = _Answered("json", b'{"head": {"vars": []}, "results": {"bindings": []}}')
 
 
 class _Failed(Exception):

@@ -66,7 +66,7 @@ _FORMS = {
 _UPDATES = frozenset(
     {"INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH", "MODIFY"}
 )
-_UNREPEATABLE = ("NOW", "RAND", "UUID")
+UNREPEATABLE = ("NOW", "RAND", "UUID")  # in the name of a function that gives something else each time
 
 NO_SERVICE = (
     "SERVICE is not allowed here: this endpoint asks no other server. Query the other endpoint yourself "
@@ -263,7 +263,7 @@ def _judge(text: str, significant: list[Token], services: frozenset[str]) -> Ins
     calls = _calls(text, significant, prefixes, base, services)
     words = {token.text.upper() for token in significant if token.kind == "word"}
     # Substrings: our parser reads `trueNOW()` as two words.
-    repeatable = not any(each in word for word in words for each in _UNREPEATABLE)
+    repeatable = not any(each in word for word in words for each in UNREPEATABLE)
     makes_nodes = any("BNODE" in word for word in words) or (
         form == "CONSTRUCT" and any(kind == "blank" or text == "[" for kind, text, _ in significant)
     )

@@ -20,6 +20,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, cast
 
 from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, query_hash, worker
@@ -28,7 +29,7 @@ from kg.engine.crashes import Crashes
 from kg.engine.disk import BYTES_PER_QUAD
 from kg.engine.extensions import unsupported
 from kg.engine.federation import Federation
-from kg.engine.formats import Format
+from kg.engine.formats import BY_KEY, Format
 from kg.errors import (
     QueryError,
     QueryFailed,
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 _TRIES = 3  # times a query is asked again because the keeper died under it
 _RECYCLE_SHARE = 4  # a worker that kept more than a quarter of its memory after a query is replaced
 _EMPTY: dict[str, list[str]] = {"default": [], "named": []}  # a dataset without graphs
+_NAMES_BYTES = 1024**2  # bytes of the names of variables
 _NO_KEEPER = "The process that holds the graph ended; ask again in a moment"
 _DOWNLOAD = "Narrow the query (LIMIT, fewer patterns), or download the data and query it locally"
 
@@ -357,12 +359,10 @@ class MemoryEngine:
             raise QueryRefused(guard.NO_SERVICE)
         started = time.perf_counter()
 
-        async def variables(query: str) -> bytes:
-            aside = {**request, "text": query, "format": worker.VARIABLES, "dataset": _EMPTY}
-            return await (await self._tried(text, aside, accept, limits, counts=False)).read()
-
         async with self._federation.turn(limits.seconds):
-            gathered = await self._federation.gather(text, inspection, limits, variables)
+            gathered = await self._federation.gather(
+                text, inspection, limits, _Here(self, text, request, limits)
+            )
             answer = await self._tried(
                 text,
                 {**request, **gathered.request},
@@ -373,6 +373,19 @@ class MemoryEngine:
             )
         answer.milliseconds = {"services": gathered.milliseconds, **answer.milliseconds}
         return answer
+
+    async def ask_aside(self, text: str, request: dict[str, Any], limits: Limits, most: int) -> bytes | None:
+        """What has to be known on the way to the answer of `text`; None where it is over `most` bytes."""
+        answer = await self._tried(text, request, BY_KEY["json"], limits, counts=False)
+        body = b""
+        try:
+            async for chunk in answer:
+                body += chunk
+                if len(body) > most:
+                    return None
+        finally:
+            await answer.aclose()
+        return body
 
     async def _tried(
         self,
@@ -730,6 +743,33 @@ class MemoryEngine:
             for _ in range(self._size):
                 self._spawn()
             return
+
+
+class _Here:
+    """The graph of an engine, asked on the way to the answer of a query with SERVICE clauses."""
+
+    def __init__(self, engine: MemoryEngine, text: str, request: dict[str, Any], limits: Limits) -> None:
+        self._engine = engine
+        self._text = text
+        self._request = request
+        self._limits = limits
+
+    async def variables(self, query: str) -> list[str]:
+        """See `kg.engine.federation.Here`."""
+        request = {**self._request, "text": query, "format": worker.VARIABLES, "dataset": _EMPTY}
+        told = await self._engine.ask_aside(self._text, request, self._limits, _NAMES_BYTES)
+        names: list[str] = json.loads(told or b"[]")
+        return names
+
+    async def rows(
+        self, query: str, seconds: float, most_bytes: int
+    ) -> list[dict[str, dict[str, str]]] | None:
+        """See `kg.engine.federation.Here`."""
+        request = {**self._request, "text": query, "format": "json"}
+        limits = replace(self._limits, seconds=min(seconds, self._limits.seconds))
+        told = await self._engine.ask_aside(self._text, request, limits, most_bytes)
+        rows: list[dict[str, dict[str, str]]] = json.loads(told)["results"]["bindings"] if told else []
+        return None if told is None else rows
 
 
 class DiskEngine(MemoryEngine):
