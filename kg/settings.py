@@ -28,6 +28,8 @@ class Settings:
     engine: str = "auto"  # holds the graph: "memory", "disk", "auto" (by size), or a SPARQL server's address
     workers: int = 2  # queries evaluated at once
     queue: int = 64  # queries that may wait; one more gets 503
+    long_seconds: float = 0.1  # of a processor; a query that takes more goes on beside, at a low priority
+    long_queries: int = 4  # so many at once; the next waits, and begins anew
     query_seconds: float = 60.0  # wall clock, enforced from outside the evaluator
     worker_memory_bytes: int = 2 * 1024**3  # per worker, over the shared store
     worker_queries: int = 10_000  # a worker is replaced after so many
@@ -65,6 +67,8 @@ class Settings:
             ("admin_port", self.admin_port or 0, 0, 65_535),
             ("workers", self.workers, 1, 1_024),
             ("queue", self.queue, 0, 1_000_000),
+            ("long_seconds", self.long_seconds, 0.001, 86_400),
+            ("long_queries", self.long_queries, 1, 1_024),
             ("query_seconds", self.query_seconds, 0.001, 86_400),
             ("worker_memory_bytes", self.worker_memory_bytes, 2**20, 2**50),
             ("query_bytes", self.query_bytes, 1, 2**30),
@@ -123,6 +127,8 @@ class Settings:
             ("engine", str),
             ("workers", int),
             ("queue", int),
+            ("long_seconds", float),
+            ("long_queries", int),
             ("query_seconds", float),
             ("worker_memory_bytes", int),
             ("query_bytes", int),

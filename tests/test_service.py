@@ -105,7 +105,7 @@ def test_the_limits_are_those_of_the_settings(described: Graph) -> None:
     assert most["query_bytes"] == Literal(256 * 1024)
     assert set(most) == {
         "query_seconds", "worker_memory_bytes", "query_bytes", "query_tokens", "query_nesting", "workers",
-        "queue",
+        "long_queries", "queue",
     }  # fmt: skip
 
 

@@ -78,6 +78,7 @@ class Status:
     holds: str = "memory"
     why: str = ""
     differs: tuple[str, ...] = ()
+    long: int = 0
 
 
 @dataclass
@@ -85,10 +86,10 @@ class Figures:
     """Counts since the server started, for operators; they only grow, also over a reload.
 
     `answers` by outcome: "complete", "gone" (nobody wants it any more) or the slug of an error. `replaced`
-    by why a worker was: "crashed", "deadline", "gone", "grown" (in memory), "recycled" (after many queries),
-    "keeper" (its keeper died). `calls` are requests to other endpoints, by endpoint and outcome: "answered",
-    "failed", "late", "too-large", "refused" (its address), "gone"; `call_seconds` and `call_bytes` (of what
-    they answered) are by endpoint.
+    by why a worker was: "crashed", "deadline", "gone", "grown" (in memory), "long" (it had a long query),
+    "recycled" (after many queries), "keeper" (its keeper died). `calls` are requests to other endpoints, by
+    endpoint and outcome: "answered", "failed", "late", "too-large", "refused" (its address), "gone";
+    `call_seconds` and `call_bytes` (of what they answered) are by endpoint.
     """
 
     answers: Counter[str] = field(default_factory=Counter)

@@ -36,8 +36,8 @@ class Crashes:
     def record(self, text: str, status: int | None, cause: str, snapshot: str) -> None:
         """Note that a worker ended with `status` (negative: a signal) of `cause` while it evaluated a query.
 
-        A kill from outside (SIGKILL: an operator, the kernel short of memory) is in the journal, and does not
-        count against the query, which may have had no part in it.
+        A kill from outside (SIGKILL: an operator, the kernel short of memory), and an end that nobody saw
+        (None: the keeper ended), are in the journal and do not count against the query.
         """
         query = query_hash(text)
         entry = {
@@ -51,7 +51,7 @@ class Crashes:
         log.warning(
             "a query ended its worker", extra={key: value for key, value in entry.items() if key != "time"}
         )
-        if status != -signal.SIGKILL:
+        if status not in (None, -signal.SIGKILL):
             times = self._seen.setdefault(query, [])
             times.append(time.monotonic())
             del times[:-_TIMES]

@@ -3,7 +3,8 @@
 Hides the processes. A keeper (`kg.engine.keeper`) loads the snapshot once and forks workers that share it (in
 memory) or open it (on disk); this module hands each query to an idle worker, passes its bytes on with
 back-pressure, and has a worker killed and replaced that is late, greedy, dead, or whose answer nobody wants
-any more. Nothing here parses or evaluates.
+any more. A query that takes long goes on at a low priority (`kg.engine.lanes`). Nothing here parses or
+evaluates.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -30,6 +30,7 @@ from kg.engine.disk import BYTES_PER_QUAD
 from kg.engine.extensions import unsupported
 from kg.engine.federation import Federation
 from kg.engine.formats import BY_KEY, Format
+from kg.engine.lanes import Lane, Lanes
 from kg.errors import (
     QueryError,
     QueryFailed,
@@ -51,12 +52,19 @@ _TRIES = 3  # times a query is asked again because the keeper died under it
 _RECYCLE_SHARE = 4  # a worker that kept more than a quarter of its memory after a query is replaced
 _EMPTY: dict[str, list[str]] = {"default": [], "named": []}  # a dataset without graphs
 _NAMES_BYTES = 1024**2  # bytes of the names of variables
+_LOOKS = 4  # at a query, until it has used the time that makes it a long one
+_PATIENT = 5  # times as long for one that does not use its time, because it waits
+_LOW_PRIORITY = 10  # of a long query: a tenth of the time of a short one that wants the same processor
 _NO_KEEPER = "The process that holds the graph ended; ask again in a moment"
 _DOWNLOAD = "Narrow the query (LIMIT, fewer patterns), or download the data and query it locally"
 
 
 class _KeeperGone(QueryFailed):
     """The keeper died, and its workers with it; a query that has given nothing yet may be asked again."""
+
+
+class _TooLong(QueryFailed):
+    """The query turned out to be a long one, and there is no place for it now."""
 
 
 class _Query:
@@ -69,6 +77,7 @@ class _Query:
         self.counts = counts  # among the answers; what is asked on the way to one does not
         self.head: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.deadline: asyncio.TimerHandle | None = None
+        self.look: asyncio.TimerHandle | None = None  # the next, at whether it is a long one
         self.problem: QueryError | None = None
         self.settled = False
 
@@ -94,6 +103,9 @@ class _Worker(asyncio.Protocol):
     ) -> None:
         self.id = id
         self.pid = 0
+        self.thread = 0  # the one that evaluates, as the system numbers threads
+        self.lane = Lane.IDLE
+        self.waits: asyncio.Task[None] | None = None  # for a place, while it stands still
         self.locks: dict[str, str] = {}
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.asked = 0  # queries so far
@@ -116,10 +128,33 @@ class _Worker(asyncio.Protocol):
         self._transport.write(worker.request_frame(request, bodies))
 
     def go_on(self) -> None:
-        """Read again what the worker writes, after its query's body was full."""
-        if self._paused and not self.dead:
+        """Read again what the worker writes, after its query's body was full, or had to wait for a place."""
+        if self._paused and not self.dead and self.lane is not Lane.HELD:
             self._paused = False
             cast(asyncio.Transport, self._transport).resume_reading()
+
+    def stand_still(self) -> None:
+        """Read no more: the worker stands still as soon as it has something to say."""
+        if not self._paused:
+            self._paused = True
+            cast(asyncio.Transport, self._transport).pause_reading()
+
+    def go_behind(self) -> None:
+        """Go on at a low priority. There is no way back from it, so this is the worker's last query."""
+        with contextlib.suppress(OSError, AttributeError):
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, self.thread, own + _LOW_PRIORITY)
+        self.go_on()
+
+    @property
+    def processor_time(self) -> float:
+        """Seconds for which the thread that evaluates had a processor; 0 where the system does not tell."""
+        try:
+            with open(f"/proc/{self.pid}/task/{self.thread}/stat", "rb") as file:
+                told = file.read().rpartition(b")")[2].split()
+            return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return 0
 
     def close(self) -> None:
         """Drop the channel."""
@@ -131,6 +166,8 @@ class _Worker(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self.dead:  # it was given up while it was being connected
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._buffer:
@@ -172,7 +209,7 @@ class _Worker(asyncio.Protocol):
 
     def _take(self, kind: bytes, message: dict[str, Any]) -> None:
         if kind == worker.READY:
-            self.pid, self.locks = message["pid"], message["locks"]
+            self.pid, self.thread, self.locks = message["pid"], message["thread"], message["locks"]
             if not self.ready.done():
                 self.ready.set_result(None)
             return
@@ -206,6 +243,7 @@ def _error_of(said: dict[str, Any]) -> QueryError:
 class MemoryEngine:
     """A snapshot in memory behind `workers` processes; up to `queue` queries wait for one.
 
+    A query that has had a processor for `long_seconds` is long; `long_queries` of them run beside the others.
     A worker is replaced after `worker_queries`. Answers that clients take slowly wait in `spool`; those of at
     most `keep_bytes` can be had whole (`Answer.complete`). `federation`, started, asks other endpoints;
     without, SERVICE is refused. `crashes`, `figures` and `federation` may be shared by engines.
@@ -220,6 +258,8 @@ class MemoryEngine:
         *,
         workers: int = 2,
         queue: int = 64,
+        long_queries: int = 4,
+        long_seconds: float = 0.1,
         worker_queries: int = 10_000,
         keep_bytes: int = 0,
         spool: Spool | None = None,
@@ -231,7 +271,8 @@ class MemoryEngine:
         self._why = why
         self._snapshot = snapshot
         self._size = workers
-        self._queue = queue
+        self._lanes: Lanes[_Worker] = Lanes(size=workers, queue=queue, places=long_queries)
+        self._long_seconds = long_seconds
         self._worker_queries = worker_queries
         self._keep_bytes = keep_bytes
         self._spool = spool or Spool(0)
@@ -239,8 +280,6 @@ class MemoryEngine:
         self._figures = figures or Figures()
         self._federation = federation
         self._workers: dict[int, _Worker] = {}
-        self._idle: list[_Worker] = []
-        self._waiting: deque[asyncio.Future[_Worker]] = deque()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._incoming = b""
@@ -264,7 +303,8 @@ class MemoryEngine:
             ready=bool(alive),
             workers=len(alive),
             busy=sum(each.query is not None for each in alive),
-            waiting=len(self._waiting),
+            waiting=self._lanes.waiting,
+            long=self._lanes.long,
             locks=dict(self._locks),
             holds=self.holds,
             why=self._why,
@@ -286,8 +326,7 @@ class MemoryEngine:
         self._stopping = False
         try:
             await self._start_keeper()
-            for _ in range(self._size):
-                self._spawn()
+            self._refill()
             await asyncio.gather(*(each.ready for each in self._workers.values()), return_exceptions=True)
             if not self.status.ready:
                 raise SnapshotError("No worker process could be started; the log says why")
@@ -311,10 +350,7 @@ class MemoryEngine:
         """Stop all processes; answers in progress fail."""
         self._stopping = True
         self._drop_workers(QueryFailed("The server is stopping"))
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_exception(ServerBusy("The server is stopping; ask again in a moment", 5))
-        self._waiting.clear()
+        self._lanes.stop(ServerBusy("The server is stopping; ask again in a moment", 5))
         self._stop_keeper()
         for task in self._tasks:
             task.cancel()
@@ -398,13 +434,18 @@ class MemoryEngine:
         spent: float = 0.0,
         counts: bool = True,
     ) -> Answer:
-        """Evaluate a request, again where the keeper died under it; `text` is the query it belongs to.
+        """Evaluate a request, again where the keeper died under it or it has to have a place first.
 
-        `spent` are seconds of the query's time that are over already.
+        `text` is the query it belongs to; `spent` are seconds of the query's time that are over already.
         """
+        long = False
         for _ in range(_TRIES):
-            with contextlib.suppress(_KeeperGone):
-                return await self._evaluate(text, request, accept, limits, bodies, spent, counts)
+            try:
+                return await self._evaluate(text, request, accept, limits, bodies, spent, counts, long)
+            except _KeeperGone:
+                continue
+            except _TooLong:
+                long = True
         raise ServerBusy("The process that holds the graph ends again and again; ask again later", 30)
 
     async def _evaluate(
@@ -416,14 +457,22 @@ class MemoryEngine:
         bodies: bytes,
         spent: float,
         counts: bool,
+        long: bool,
     ) -> Answer:
         loop = asyncio.get_running_loop()
         asked = time.perf_counter()
-        mine = await self._acquire(limits)
+        if self._stopping:
+            raise ServerBusy("The server is stopping; ask again in a moment", 5)
+        mine = await self._lanes.worker(limits.seconds, long=long)
+        if long:
+            mine.go_behind()
+            self._refill()
         began = time.perf_counter()
         body = Body(self._spool, keep_bytes=self._keep_bytes, on_room=mine.go_on)
         query = _Query(text, limits, body, counts=counts)
         query.deadline = loop.call_later(limits.seconds - spent, self._late, mine, query)
+        if not long:
+            query.look = loop.call_later(self._long_seconds / _LOOKS, self._look, mine, query)
         mine.ask(query, request, bodies)
         try:
             head = await query.head
@@ -445,52 +494,17 @@ class MemoryEngine:
 
     # ------------------------------------------------------------------------------------ the pool
 
-    async def _acquire(self, limits: Limits) -> _Worker:
-        while self._idle:
-            mine = self._idle.pop()
-            if not mine.dead:
-                return mine
-        if self._stopping:
-            raise ServerBusy("The server is stopping; ask again in a moment", 5)
-        if len(self._waiting) >= self._queue:
-            raise ServerBusy(
-                f"{self._size} queries are running and {self._queue} are waiting, which is the limit; "
-                "ask again in a few seconds",
-                5,
-            )
-        mine = await self._turn(limits)
-        while mine.dead:  # it died between its promise and now
-            mine = await self._turn(limits, first=True)
-        return mine
-
-    async def _turn(self, limits: Limits, *, first: bool = False) -> _Worker:
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[_Worker] = loop.create_future()
-        if first:
-            self._waiting.appendleft(turn)
-        else:
-            self._waiting.append(turn)
-        patience = loop.call_later(limits.seconds, _lose_patience, turn, limits.seconds)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._hand_on(turn.result())  # it came in the moment we were told to stop
-            raise
-        finally:
-            patience.cancel()
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(turn)
-
     def _finished(self, mine: _Worker, query: _Query, grown: int) -> None:
         """A worker has given all of an answer, which a client may still be reading: on to the next query."""
         self._settle(query)
-        if grown > query.limits.memory_bytes // _RECYCLE_SHARE:
+        if mine.lane in (Lane.LONG, Lane.HELD):
+            self._replace(mine, "long")
+        elif grown > query.limits.memory_bytes // _RECYCLE_SHARE:
             self._replace(mine, "grown")
         elif mine.asked >= self._worker_queries:
             self._replace(mine, "recycled")
         else:
-            self._hand_on(mine)
+            self._lanes.free(mine)
 
     def _give_up(self, mine: _Worker, query: _Query) -> None:
         """Nobody wants this answer any more: free what still works on it."""
@@ -504,8 +518,9 @@ class MemoryEngine:
         if query.settled:
             return
         query.settled = True
-        if query.deadline is not None:
-            query.deadline.cancel()
+        for timer in (query.deadline, query.look):
+            if timer is not None:
+                timer.cancel()
         # What failed before its head is counted where it is raised.
         if (
             query.counts
@@ -518,13 +533,52 @@ class MemoryEngine:
             elif query.body.ended:
                 self._figures.answers["complete"] += 1
 
-    def _hand_on(self, mine: _Worker) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(mine)
-                return
-        self._idle.append(mine)
+    def _look(self, mine: _Worker, query: _Query, first: float | None = None, looks: int = 1) -> None:
+        """See whether a query that did not end at once is a long one.
+
+        What counts is the time it had a processor, since on a busy machine a short one takes long, too; or
+        many looks, for one that waits.
+        """
+        if mine.query is not query:
+            return
+        if self._lanes.step_aside(mine):
+            self._refill()
+        each = self._long_seconds / _LOOKS
+        had = mine.processor_time
+        first = had - each if first is None else first
+        if had - first >= self._long_seconds or looks >= _LOOKS * _PATIENT:
+            self._is_long(mine, query)
+        else:
+            loop = asyncio.get_running_loop()
+            query.look = loop.call_later(each, self._look, mine, query, first, looks + 1)
+
+    def _is_long(self, mine: _Worker, query: _Query) -> None:
+        if self._lanes.take_place(mine):
+            mine.go_behind()
+        elif not query.head.done():
+            query.fail(_TooLong("Many queries that take long are running"))
+            self._settle(query)
+            self._replace(mine, "long")
+        elif self._lanes.hold(mine):
+            mine.stand_still()
+            mine.waits = self._start(self._wait_held(mine, query))
+        else:
+            busy = "Many queries that take long are running; ask again in a few seconds"
+            self._without_place(mine, query, ServerBusy(busy, 10))
+        self._refill()
+
+    async def _wait_held(self, mine: _Worker, query: _Query) -> None:
+        try:
+            await self._lanes.wait_held(mine, query.limits.seconds)
+        except ServerBusy as problem:
+            self._without_place(mine, query, problem)
+        else:
+            mine.go_behind()
+
+    def _without_place(self, mine: _Worker, query: _Query, problem: ServerBusy) -> None:
+        query.fail(problem)
+        self._settle(query)
+        self._replace(mine, "long")
 
     def _late(self, mine: _Worker, query: _Query) -> None:
         if mine.query is not query:
@@ -539,19 +593,20 @@ class MemoryEngine:
         self._replace(mine, "deadline")
 
     def _replace(self, mine: _Worker, why: str) -> None:
-        """Have a worker killed and another one forked."""
+        """Have a worker killed, and another one forked where one is needed."""
         if mine.dead:
             return
         self._figures.replaced[why] += 1
         mine.close()
         self._tell({"kill": mine.id})
         self._forget(mine)
-        self._spawn()
+        self._refill()
 
     def _forget(self, mine: _Worker) -> None:
         self._workers.pop(mine.id, None)
-        if mine in self._idle:
-            self._idle.remove(mine)
+        self._lanes.gone(mine)
+        if mine.waits is not None:
+            mine.waits.cancel()
         if not mine.ready.done():
             mine.ready.cancel()
 
@@ -563,10 +618,10 @@ class MemoryEngine:
             return
         self._start(self._bury(mine))
         if was_ready:
-            self._spawn()
+            self._refill()
         else:
             # It never came to work: whatever hinders it (memory, processes) needs a moment.
-            asyncio.get_running_loop().call_later(0.5, self._spawn)
+            asyncio.get_running_loop().call_later(0.5, self._refill)
 
     async def _bury(self, mine: _Worker) -> None:
         exit = self._exits.setdefault(mine.id, asyncio.get_running_loop().create_future())
@@ -596,6 +651,12 @@ class MemoryEngine:
         query.fail(cause)
         self._settle(query)
 
+    def _refill(self) -> None:
+        """Fork workers until there are as many as are needed beside those with long queries."""
+        kept = sum(each.lane not in (Lane.LONG, Lane.HELD) for each in self._workers.values())
+        for _ in range(self._lanes.needed - kept):
+            self._spawn()
+
     def _spawn(self) -> None:
         """Ask the keeper for one more worker; it joins the pool when it says it is ready."""
         if self._stopping or self._control is None:
@@ -614,7 +675,7 @@ class MemoryEngine:
         with contextlib.suppress(asyncio.CancelledError):
             await mine.ready
             self._locks = mine.locks
-            self._hand_on(mine)
+            self._lanes.free(mine)
 
     def _drop_workers(self, problem: QueryError, why: str | None = None) -> None:
         for each in list(self._workers.values()):
@@ -626,10 +687,11 @@ class MemoryEngine:
                 each.query.fail(problem)
                 self._settle(each.query)
 
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # ---------------------------------------------------------------------------------- the keeper
 
@@ -740,8 +802,7 @@ class MemoryEngine:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 10)
                 continue
-            for _ in range(self._size):
-                self._spawn()
+            self._refill()
             return
 
 
@@ -776,11 +837,6 @@ class DiskEngine(MemoryEngine):
     """A snapshot on disk (`kg.engine.disk`) that `workers` processes open; all else is the same."""
 
     holds = "disk"
-
-
-def _lose_patience(turn: asyncio.Future[_Worker], seconds: float) -> None:
-    if not turn.done():
-        turn.set_exception(ServerBusy(f"No worker became free in {seconds:g} seconds; ask again later", 10))
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

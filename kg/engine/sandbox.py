@@ -7,6 +7,7 @@ evaluator, or a `SERVICE` that the guard overlooked, still reaches nobody.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -96,6 +97,12 @@ def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies, where the kernel can."""
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def die_first() -> None:
+    """Where the machine runs out of memory, let the kernel end this process rather than the server."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def limit_files(open_files: int) -> None:

@@ -271,6 +271,8 @@ class Served:
             snapshot,
             workers=_OLD_WORKERS if old else settings.workers,
             queue=settings.queue,
+            long_queries=settings.long_queries,
+            long_seconds=settings.long_seconds,
             worker_queries=settings.worker_queries,
             keep_bytes=settings.cache_answer_bytes,
             spool=self.spool,

@@ -71,6 +71,7 @@ _GRAPH_FORMATS = {
 
 def run(store: Store, channel: socket.socket, files: int) -> None:
     """Lock this process down to `files` open files, then answer requests from the channel until it closes."""
+    sandbox.die_first()
     sandbox.limit_files(files)
     locks = {"network": sandbox.deny_network()}
     threading.stack_size(_STACK_BYTES)
@@ -82,7 +83,7 @@ def run(store: Store, channel: socket.socket, files: int) -> None:
 def _serve(store: Store, channel: socket.socket, locks: dict[str, str]) -> None:
     base = sandbox.private_memory()
     locks["memory"] = "RLIMIT_DATA" if base is not None else "none (the system does not tell)"
-    _send(channel, READY, {"pid": os.getpid(), "locks": locks})
+    _send(channel, READY, {"pid": os.getpid(), "thread": threading.get_native_id(), "locks": locks})
     allowed = 0
     while True:
         received = _receive(channel)

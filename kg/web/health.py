@@ -47,7 +47,12 @@ def router() -> APIRouter:
             "snapshot": engine.snapshot.name,
             "hash": engine.snapshot.hash,
             "quads": engine.snapshot.quads,
-            "workers": {"alive": status.workers, "busy": status.busy, "waiting": status.waiting},
+            "workers": {
+                "alive": status.workers,
+                "busy": status.busy,
+                "long": status.long,
+                "waiting": status.waiting,
+            },
             "locks": dict(status.locks),
         }
         return JSONResponse(state, 200 if status.ready else 503, _NO_STORE)

@@ -112,6 +112,7 @@ class _Engines(Collector):
         workers.add_metric(("busy",), status.busy)
         workers.add_metric(("idle",), status.workers - status.busy)
         yield workers
+        yield _gauge("stroma_queries_long", "Queries that take long, among the busy", status.long)
         yield _gauge("stroma_queries_waiting", "Queries that wait for a worker", status.waiting)
         yield _counter("stroma_answers", "Queries answered", "outcome", served.figures.answers)
         yield _counter("stroma_workers_replaced", "Workers replaced", "why", served.figures.replaced)

@@ -56,6 +56,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         Limit("query_tokens", "its text", settings.query_tokens, "tokens"),
         Limit("query_nesting", "its brackets", settings.query_nesting, "levels"),
         Limit("workers", "queries at once", settings.workers, "queries"),
+        Limit(
+            "long_queries",
+            f"beside them, of those that take longer than {settings.long_seconds:g} seconds",
+            settings.long_queries,
+            "queries",
+        ),
         Limit("queue", "queries that may wait", settings.queue, "queries"),
         *(_limits_of_services(settings) if settings.services else ()),
     )
