@@ -135,6 +135,13 @@ def test_a_head_that_is_too_large_is_refused(url: str, sent: bytes) -> None:
     assert answers(url)
 
 
+def test_a_path_that_is_too_long_is_refused(serve: Any) -> None:
+    # Where a long head is allowed: to decode the escapes of a long path would hold up everybody.
+    url = serve(head_bytes=262_144)
+    assert statuses(said(url, b"GET /" + b"%41" * 20_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")) == [414]
+    assert answers(url)
+
+
 def test_what_stands_around_chunks_is_bounded_as_a_head_is(url: str) -> None:
     with connection(url) as opened:
         opened.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n5;")

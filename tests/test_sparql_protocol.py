@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rdflib import Graph, URIRef
 from rdflib.plugins.stores.sparqlstore import SPARQLStore
 from SPARQLWrapper import CSV, JSON, JSONLD, N3, POST, RDFXML, TSV, TURTLE, XML, SPARQLWrapper
+
+from kg.web.problems import BadRequest
+from kg.web.sparql import _parameters
 
 PREFIX = "PREFIX : <https://example.org/>\n"
 PHASES = PREFIX + "SELECT ?trial ?phase { ?trial :phase ?phase } ORDER BY ?phase"
@@ -40,6 +46,26 @@ def test_the_three_forms_of_request_give_the_same_answer(url: str) -> None:
         assert response.status_code == 200
         assert response.headers["content-type"] == "text/csv; charset=utf-8"
         assert response.text == ROWS
+
+
+PIECES = [*"a=&+% \r\n;", "%41", "%3D", "%26", "%C3%A9", "%", "%4", "%zz", "=3D", "é"]
+
+
+@given(st.lists(st.sampled_from(PIECES)))
+def test_parameters_are_what_urllib_takes_them_for(pieces: list[str]) -> None:
+    sent = "".join(pieces)
+    try:
+        expected = parse_qsl(sent, keep_blank_values=True, encoding="utf-8", errors="strict")
+    except UnicodeDecodeError:
+        with pytest.raises(BadRequest, match="UTF-8"):
+            _parameters(sent.encode())
+    else:
+        assert _parameters(sent.encode()) == expected
+
+
+def test_a_form_full_of_percent_signs_is_refused() -> None:
+    with pytest.raises(BadRequest, match="percent-encoded"):
+        _parameters(b"query=" + b"%" * 100_000)
 
 
 def test_plus_and_percent_are_decoded_once(url: str) -> None:

@@ -307,6 +307,8 @@ def run(
         admin = None
         if settings.admin_port is not None:
             admin = stack.enter_context(_listening(settings, "127.0.0.1", settings.admin_port))
+        # What runs beside the loop in a thread (a long text is judged) lets it in this soon.
+        sys.setswitchinterval(0.001)
         runner = stack.enter_context(asyncio.Runner(loop_factory=_fast_loop))
         served = Served(snapshot, settings, find=find)
         runner.run(_serve(served, settings, routers, on_ready, listener, admin))

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,6 +25,8 @@ from kg.settings import Settings
 
 _OFFER = (b"connection", b"upgrade", b"http2-settings")
 _HEADERS = 200  # of one request
+_PATH_BYTES = 8 * 1024  # of an address before its `?`; the longest of ours has some hundred
+_JOINED_BYTES = 64 * 1024  # of a body that goes out in one piece with its head
 _IGNORED_BYTES = 2**20  # of a body that goes on when its request has been answered
 
 
@@ -44,6 +46,43 @@ class Bounds:
         return cls(
             settings.connections, settings.head_bytes, settings.head_seconds, settings.body_seconds, refused
         )
+
+
+class _Out:
+    """What an answer is written to: the head waits for the first of the body, and both are one packet.
+
+    Not beyond this round of the event loop. What is written to a connection that has ended is for nobody.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._begun = False
+        self._head = b""
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep what comes first for a moment."""
+        if not self._begun:
+            self._begun = True
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        if self._head and len(data) <= _JOINED_BYTES:
+            data, self._head = self._head + data, b""
+        self._flush()
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """End the connection when all is written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self.is_closing():
+            self._transport.write(head)
 
 
 class Protocol(HttpToolsProtocol):
@@ -121,22 +160,31 @@ class Protocol(HttpToolsProtocol):
         if answering and not self.cycle.response_complete:
             self._wait(self._bounds.head_seconds)  # an answer is on its way: not in the middle of it
             return
-        if self.cycle is not None and not self.cycle.response_complete:
-            # The request is refused; who reads its body is told that the client is gone.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         if self._asked:
             self._refuse(408, "late", "The request did not arrive in time")
         else:
             self._bounds.refused("late")
+            self._give_up()
             self.transport.close()
 
     def _refuse_head(self) -> None:
         most = f"{self._bounds.head_bytes:,} bytes or {_HEADERS} headers"
         self._refuse(431, "head", f"A request's address and headers are at most {most}; POST a long query")
 
+    def _give_up(self) -> None:
+        """Tell who answers a request, or reads its body, that the client is gone."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, and end the connection."""
+        self._give_up()
+        super().send_400_response(msg)
+
     def _refuse(self, status: int, why: str, message: str) -> None:
         self._stop_waiting()
+        self._give_up()
         self._bounds.refused(why)
         body = f"{message}\n".encode()
         phrase = HTTPStatus(status).phrase
@@ -163,7 +211,10 @@ class Protocol(HttpToolsProtocol):
         self._wait(self._bounds.body_seconds)
         hosts = sum(name == b"host" for name, _ in self.headers)
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if len(self.headers) > _HEADERS or size > self._bounds.head_bytes:
+        if self.url.find(b"?", 0, _PATH_BYTES) < 0 and len(self.url) > _PATH_BYTES:
+            self._passed_over = True
+            self._refuse(414, "head", f"A path has at most {_PATH_BYTES:,} bytes")
+        elif len(self.headers) > _HEADERS or size > self._bounds.head_bytes:
             self._passed_over = True
             self._refuse_head()
         elif self.parser.should_upgrade():
@@ -173,6 +224,7 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response("A request names one host (RFC 9112, 3.2).")
         else:
             super().on_headers_complete()
+            self.cycle.transport = cast(asyncio.Transport, _Out(self.transport, self.loop))
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -180,6 +232,7 @@ class Protocol(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.response_complete:
             self._ignored += len(body)
             if self._ignored > _IGNORED_BYTES:
+                self._give_up()
                 self.transport.close()
         if not self._passed_over:
             super().on_body(body)

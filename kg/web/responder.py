@@ -13,7 +13,7 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Coroutine
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -141,7 +141,7 @@ class Responder:
     ) -> Response:
         asked = asked_of(request)
         engine, cache, snapshot = asked.engine, asked.served.cache, asked.engine.snapshot
-        inspection = guard.inspect(text, self._limits)
+        inspection = await guard.inspect_aside(text, self._limits)
         seen_of(request.scope).calls = len(inspection.calls)
         format, content_type = negotiate(accept, name, inspection.kind)
         coding = choose_coding(joined(request, "accept-encoding"))
@@ -369,13 +369,7 @@ def _permalink(
     """
     version = f"version={snapshot.name}".encode()
     if request.method == "POST":
-        parameters = [("query", text)]
-        if dataset is not None:
-            parameters += [("default-graph-uri", iri) for iri in dataset.default]
-            parameters += [("named-graph-uri", iri) for iri in dataset.named]
-        if format:
-            parameters.append(("format", format))
-        query = urlencode(parameters).encode() if len(text) <= _LINK_BYTES else b" " * _LINK_BYTES
+        query = _as_parameters(text, dataset, format) if len(text) <= _LINK_BYTES else b" " * _LINK_BYTES
     else:
         query = b"&".join(
             each for each in request.scope["query_string"].split(b"&") if not each.startswith(b"version=")
@@ -386,6 +380,19 @@ def _permalink(
         return b""
     target = _NOT_IN_A_LINK.sub(lambda found: b"%%%02X" % found[0][0], target)
     return b", <" + target + b'>; rel="bookmark"'
+
+
+# The same few texts come again and again, and to quote one takes longer than the rest of its link.
+@lru_cache(maxsize=1024)
+def _as_parameters(text: str, dataset: Dataset | None, format: str | None) -> bytes:
+    """What was posted, as the query string of the same request by GET."""
+    parameters = [("query", text)]
+    if dataset is not None:
+        parameters += [("default-graph-uri", iri) for iri in dataset.default]
+        parameters += [("named-graph-uri", iri) for iri in dataset.named]
+    if format:
+        parameters.append(("format", format))
+    return urlencode(parameters).encode()
 
 
 async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, _T], running: Running) -> _T | None:
