@@ -2,10 +2,11 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+MINUTES ?= 15
 export HOST PORT
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help serve build bundles wheel screenshots test check bench conformance clients lock clean
+.PHONY: help serve build bundles wheel screenshots test check bench hostile soak conformance clients lock clean
 
 help:
 	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
@@ -15,7 +16,9 @@ help:
 	@echo "make bundles   build the scripts of the web pages anew (make serve does it once)"
 	@echo "make wheel   a wheel of this package, with the scripts, in dist/"
 	@echo "make screenshots   pictures of the pages, in docs/screenshots (needs Chromium)"
-	@echo "make bench   measure; results in bench/results/"
+	@echo "make bench   measure, also against peers; results in bench/results/"
+	@echo "make hostile   2,000 hostile requests beside ordinary ones"
+	@echo "make soak    MINUTES=15 of use: does anything grow?"
 	@echo "make conformance   run the W3C's suite (../shared/rdf-tests) and write docs/conformance.md"
 	@echo "make lock    pin the dependencies anew (needs uv)"
 	@echo "make clean   remove .venv and var"
@@ -41,6 +44,12 @@ check: .venv/test.stamp
 
 bench: .venv/test.stamp
 	.venv/bin/python -m bench
+
+hostile: .venv/test.stamp
+	.venv/bin/python -m bench hostile
+
+soak: .venv/test.stamp
+	MINUTES=$(MINUTES) .venv/bin/python -m bench soak
 
 conformance: .venv/test.stamp
 	.venv/bin/python -m tests.w3c

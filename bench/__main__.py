@@ -1,16 +1,18 @@
-"""Run measurements by name; all of them without arguments."""
+"""Run measurements by name; without arguments all but those with a target of their own in the Makefile."""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-from bench import building, questions, reasoners, serving
+from bench import building, hostile, peers, questions, reasoners, scale, serving, soak
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Row = tuple[str, float | int | str, str]  # what, value, unit or remark
@@ -24,15 +26,22 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
     "questions": questions.question_times,
     "http": serving.queries_over_http,
 }
+# What is more than rows: the newest run of each, as JSON.
+REPORTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "peers": lambda: peers.against_peers(print),
+    "scale": scale.as_it_grows,
+    "hostile": hostile.hostile,
+    "soak": soak.soak,
+}
+_OWN_TARGET = ("hostile", "soak")
 
 
 def main(names: list[str]) -> int:
     """Run each named measurement; returns an exit code."""
-    unknown = [name for name in names if name not in MEASUREMENTS]
+    known = [*MEASUREMENTS, *REPORTS]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        print(
-            f"no measurement is called {unknown[0]!r}; there are: {', '.join(MEASUREMENTS)}", file=sys.stderr
-        )
+        print(f"no measurement is called {unknown[0]!r}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
@@ -40,7 +49,12 @@ def main(names: list[str]) -> int:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**3
     machine = f"{os.cpu_count()} cores, {memory} GiB"
     RESULTS.mkdir(exist_ok=True)
-    for name in names or MEASUREMENTS:
+    for name in names or [each for each in known if each not in _OWN_TARGET]:
+        if name in REPORTS:
+            stamp = {"date": date.today().isoformat(), "commit": commit, "machine": machine}
+            report = json.dumps({**stamp, **REPORTS[name]()}, indent=1, ensure_ascii=False)
+            (RESULTS / f"{name}.json").write_text(report + "\n", encoding="utf-8")
+            continue
         path = RESULTS / f"{name}.csv"
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Servers that tests and benchmarks start: ours, in a process of its own, Oxigraph, and Virtuoso.
+"""Servers that tests and benchmarks start: ours in a process of its own, and its peers.
 
 Hides ports, configuration files, and the wait until a server answers. Every server here is a context manager
 that gives its address, listens on the loopback only, and is gone afterwards.
@@ -6,16 +6,19 @@ that gives its address, listens on the loopback only, and is gone afterwards.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -87,11 +90,16 @@ class Oxigraph:
 
 
 @contextmanager
-def oxigraph(*options: str) -> Iterator[Oxigraph]:
-    """An Oxigraph server with an empty store in memory, whose default graph is the union of all."""
+def oxigraph(*options: str, data: Path | None = None) -> Iterator[Oxigraph]:
+    """An Oxigraph server whose default graph is the union of all, empty or on a file of N-Quads.
+
+    Its store is in memory, or on disk where the options say `--location`.
+    """
     port = free_port()
     program = Path(sys.executable).with_name("oxigraph")
     bind = f"127.0.0.1:{port}"
+    if options[:1] == ("--location",) and data is not None:
+        subprocess.run([program, "load", *options, "--file", data], check=True, capture_output=True)
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
@@ -109,6 +117,11 @@ def oxigraph(*options: str) -> Iterator[Oxigraph]:
                         log.seek(0)
                         raise RuntimeError(f"no answer from Oxigraph: {log.read(2000)!r}") from None
                     time.sleep(0.05)
+            if not options and data is not None:
+                with data.open("rb") as file:
+                    headers = {"Content-Type": "application/n-quads"}
+                    posted = httpx.post(f"http://{bind}/store", content=file, headers=headers, timeout=None)
+                    posted.raise_for_status()
             yield Oxigraph(f"http://{bind}/query", f"http://{bind}/store")
         finally:
             server.kill()
@@ -134,6 +147,10 @@ class Virtuoso:
         if done.returncode != 0 or "*** Error" in done.stdout:
             raise RuntimeError(f"isql: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def load(self, data: Path, graph: str) -> None:
+        """Load a file of N-Quads, which has to be below `folder`; `graph` is for what names no graph."""
+        self.run(f"ld_dir('{data.parent}', '{data.name}', '{graph}');\nrdf_loader_run();\ncheckpoint;\n")
 
 
 NO_VIRTUOSO = "needs Virtuoso 7 (Debian: apt-get install virtuoso-opensource-7-bin)"
@@ -174,6 +191,8 @@ ServerThreads = 40
 [HTTPServer]
 ServerPort = 127.0.0.1:{http}
 ServerThreads = 34
+MaxKeepAlives = 34
+KeepAliveTimeout = 60
 
 [SPARQL]
 ResultSetMaxRows = 100000000
@@ -204,7 +223,7 @@ ResultSetMaxRows = 100000000
         server.wait()
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+def _wait_for(address: str, server: subprocess.Popen[Any], log: Path | None, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -213,4 +232,46 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path, seconds:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"no answer from {address}: {log.read_text(errors='replace')[-2000:]}")
+    said = "" if log is None else log.read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"no answer from {address}: {said}")
+
+
+@contextmanager
+def rdflib_endpoint(data: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """rdflib-endpoint on a file of N-Quads; gives its address, and what ends a query that does not end.
+
+    It evaluates in the thread that listens, so nothing but its end stops a query. The data are loaded once,
+    which takes about 10 s for 100,000 quads, and the server is a fork that comes back when it is killed.
+    """
+    port = free_port()
+    program = (
+        "import os; from rdflib import Dataset; from rdflib_endpoint import SparqlEndpoint; import uvicorn\n"
+        f"graph = Dataset(default_union=True); graph.parse({str(data)!r}, format='nquads')\n"
+        "while True:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        f"        uvicorn.run(SparqlEndpoint(graph=graph), port={port}, log_level='critical')\n"
+        "    print(child, flush=True)\n"
+        "    os.waitpid(child, 0)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        address = f"http://127.0.0.1:{port}/"
+        child = int(server.stdout.readline())
+
+        def restart() -> None:
+            nonlocal child
+            os.kill(child, signal.SIGKILL)
+            assert server.stdout is not None
+            child = int(server.stdout.readline())
+            _wait_for(address, server, None)
+
+        try:
+            _wait_for(address, server, None, seconds=600)
+            yield address, restart
+        finally:
+            server.kill()
+            server.wait()
+            os.kill(child, signal.SIGKILL)
