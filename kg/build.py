@@ -26,7 +26,7 @@ from kg.canned import Catalogue
 from kg.changes import note_changes
 from kg.dump import write_dump
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
-from kg.evidence import derivation, findings, reported
+from kg.evidence import derivation, findings, links, registered, reported
 from kg.evidence.reported import Reported
 from kg.evidence.rules import RULES
 from kg.ontology import Ontology
@@ -184,6 +184,9 @@ def _evidence(known: Reported, *, strict: bool) -> Iterator[Quad]:
         findings.check_reviews(known.reviews, found)
     yield from findings.quads(known, found)
     yield from derivation.quads(known)
+    linked = links.find(known)
+    yield from links.quads(linked)
+    yield from registered.quads(registered.compare(known, linked))
 
 
 # ------------------------------------------------------------------------------------ nothing to do

@@ -562,6 +562,47 @@ def evidence(
     sys.stdout.buffer.write(asyncio.run(asked()))
 
 
+@_verb(
+    "Show a trial: what it registered, what is reported of it.",
+    "kg trial NCT03691909",
+    "kg trial ChiCTR-INR-17012462 --format json",
+    "kg trial trial:NCT01873625 --format turtle",
+)
+def trial(
+    id: Annotated[str, typer.Argument(metavar="ID", help="A registry number, CURIE or IRI.")],
+    format: Annotated[str, typer.Option(help="text, json or turtle.")] = "text",
+) -> None:
+    """Design, arms, doses, outcomes registered and reported, publications and how they were linked, findings.
+
+    "Not found" is said of what this graph holds, which of most papers is an abstract.
+    """
+    if format not in ("text", "json", "turtle"):
+        raise UsageError(f"--format {format}: there is no such format; there are: text, json, turtle")
+    settings = _settings()
+    asyncio.run(_show_trial(_current(settings), settings, id, format))
+
+
+async def _show_trial(snapshot: Snapshot, settings: Settings, id: str, format: str) -> None:
+    from kg import registration_forms as forms
+    from kg import registrations
+    from kg.engine.memory import MemoryEngine
+
+    logging.getLogger("kg").setLevel(logging.CRITICAL)
+    async with MemoryEngine(snapshot, workers=1) as engine:
+        limits = Limits.of(settings)
+        found = await registrations.find(engine, id, limits)
+        if found.registration is None:
+            near = "; ".join(f"{known} ({title})" if title else known for known, title in found.near)
+            raise UsageError(f"no trial is called {id!r}" + (f"; did you mean {near}?" if near else ""))
+        shown = await forms.shown(engine, found.registration, limits)
+        if format == "turtle":
+            sys.stdout.buffer.write(await forms.as_turtle(engine, shown, limits))
+        elif format == "json":
+            print(json.dumps(forms.as_data(shown), indent=1, ensure_ascii=False))
+        else:
+            print(forms.as_text(shown))
+
+
 # ------------------------------------------------------------------------------------ nanopublications
 
 

@@ -68,6 +68,7 @@ KINDS = frozenset(
         "graph",
         "group",
         "inference",
+        "link",
     }
     | {
         "location",
@@ -81,6 +82,7 @@ KINDS = frozenset(
         "publication",
         "query",
         "record",
+        "reference",
     }
     | {"regimen", "rule", "scheme", "snapshot", "source", "span", "trial"}
 )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import calendar
 import re
+from collections.abc import Iterator
 from decimal import Decimal
+from urllib.parse import unquote
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg.terms import XSD, digest, mint
+from kg.terms import BASE, DCTERMS, RDF, STROMA, XSD, digest, mint
 from loaders.record import Record
 
 _MONTHS = {name: number for number, name in enumerate(calendar.month_name) if name}
@@ -56,6 +58,23 @@ def publication(*, pmid: str | None = None, doi: str | None = None, citation: st
     if doi:
         return mint("publication", f"doi-{doi.lower()}")
     return mint("publication", digest(citation or ""))
+
+
+def reference(
+    graph: Graph, trial: NamedNode, key: str, article: NamedNode, kind: str | None
+) -> Iterator[Quad]:
+    """That a registry record (`key`) names a publication, as `kind`: background, result, derived or None.
+
+    Which of them are about the study is for `kg.evidence.links` to say: most "results" are older than theirs.
+    """
+    node = mint("reference", key, unquote(article.value.removeprefix(f"{BASE}publication/")))
+    yield graph.quad(trial, STROMA.hasReference, node)
+    yield graph.quad(node, RDF.type, STROMA.RegistryReference)
+    yield graph.quad(node, DCTERMS.references, article)
+    yield graph.quad(trial, DCTERMS.references, article)
+    yield graph.quad(article, RDF.type, STROMA.Publication)
+    if kind is not None:
+        yield graph.quad(node, STROMA.referenceType, string(kind))
 
 
 def string(text: str) -> Literal:

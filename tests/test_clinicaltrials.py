@@ -223,11 +223,18 @@ def test_the_last_known_status_is_a_dated_statement_beside_the_shown_one(
     ]
 
 
-def test_background_reading_is_not_a_publication_of_the_study(record: Callable[[str], Statements]) -> None:
-    graph, trial = record("NCT03691909"), mint("trial", "NCT03691909")
-    assert graph.all(trial, "hasPublication") == [mint("publication", "pmid-35241141").value]
-    cited = read_references(graph, trial)
-    assert {"35241141"} <= cited
+def test_a_reference_keeps_its_kind_and_says_no_more(record: Callable[[str], Statements]) -> None:
+    # Which of them report the trial is for kg.evidence.links to say.
+    for nct, kinds in (
+        ("NCT03691909", {"35241141": "derived"}),
+        ("NCT03333681", {"27269294": "background", "21837432": "background", "23941289": "background"}),
+    ):
+        graph, trial = record(nct), mint("trial", nct)
+        assert graph.all(trial, "hasPublication") == []
+        assert read_references(graph, trial) == set(kinds)
+        references = [NamedNode(iri) for iri in graph.all(trial, "hasReference")]
+        told = {graph.one(r, DCTERMS.references): graph.one(r, "referenceType") for r in references}
+        assert told == {mint("publication", f"pmid-{pmid}").value: kind for pmid, kind in kinds.items()}
 
 
 def read_references(graph: Statements, trial: NamedNode) -> set[str]:

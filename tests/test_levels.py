@@ -34,6 +34,7 @@ def test_every_graph_says_its_level_and_what_made_it(embedded: Snapshot) -> None
         "derived": {"stroma:LevelRecomputed"},
         "examples": {"stroma:LevelDescribed"},
         "findings": {"stroma:LevelRecomputed"},
+        "links": {"stroma:LevelRecomputed"},
         "literature": {"stroma:LevelStated"},
         "mappings": {"stroma:LevelCurated"},
         "metadata": {"stroma:LevelDescribed"},

@@ -9,7 +9,7 @@ import pytest
 from pyoxigraph import Dataset, Literal, NamedNode, Quad, Store
 
 from kg.errors import BadValue, SourceError, UnknownValue
-from kg.terms import RDF, STROMA, compress, expand, prefixes
+from kg.terms import RDF, STROMA, compress, expand, mint, prefixes
 from loaders import catalog
 
 RECORDS = catalog.FOLDER / "publications" / "records"
@@ -140,7 +140,7 @@ def test_every_number_of_an_observation_leads_to_a_claim(store: Store) -> None:
 
 def test_a_publication_with_a_pubmed_number_or_doi_is_named_by_it(store: Store) -> None:
     rows = ask(store, "SELECT ?p ?pmid { ?p stroma:pubmedId ?pmid }")
-    assert len(rows) == 8
+    assert len(rows) == 10
     assert all(name == f"publication:pmid-{pmid}" for name, pmid in rows)
 
 
@@ -150,15 +150,18 @@ def test_the_citations_of_registry_records_are_read_whole(shared: Path) -> None:
     quads = set(part.quads)
     assert part.account.records == 2798
     assert part.account.unread == Counter()
-    reports = {q for q in quads if q.predicate == STROMA.hasPublication}
-    # A background citation is not a publication of the trial: NCT05003934 cites Ghoryani 2019.
-    ghoryani = expand("publication:pmid-30551438")
-    assert (
-        Quad(expand("trial:NCT05003934"), expand("dcterms:references"), ghoryani, part.source.graph) in quads
-    )
-    assert ghoryani not in {q.object for q in reports}
-    vij = expand("publication:pmid-35241141")
-    assert Quad(expand("trial:NCT03691909"), STROMA.hasPublication, vij, part.source.graph) in reports
+    # What a reference says of a publication, its kind tells; the trial is said to have none.
+    assert not {q for q in quads if q.predicate == STROMA.hasPublication}
+    graph, cites = part.source.graph, expand("dcterms:references")
+    for trial, pmid, kind in (
+        ("NCT05003934", "30551438", "background"),
+        ("NCT03691909", "35241141", "derived"),
+    ):
+        reference, article = mint("reference", trial, f"pmid-{pmid}"), expand(f"publication:pmid-{pmid}")
+        assert Quad(mint("trial", trial), STROMA.hasReference, reference, graph) in quads
+        assert Quad(mint("trial", trial), cites, article, graph) in quads
+        assert Quad(reference, cites, article, graph) in quads
+        assert Quad(reference, STROMA.referenceType, Literal(kind), graph) in quads
 
 
 def test_the_review_of_published_trials_is_read_with_every_column_accounted(shared: Path) -> None:
@@ -216,7 +219,7 @@ def test_a_value_we_cannot_read_stops_with_its_place(
 def test_a_table_that_ends_in_the_middle_of_a_row_is_refused(tmp_path: Path) -> None:
     text = (RECORDS / "studies.tsv").read_text(encoding="utf-8")
     (tmp_path / "studies.tsv").write_text(text[:1200], encoding="utf-8")
-    with pytest.raises(SourceError, match=r"studies\.tsv:\d+.*columns, the header 12.*truncated"):
+    with pytest.raises(SourceError, match=r"studies\.tsv:\d+.*columns, the header 13.*truncated"):
         list(catalog.load("publications", [tmp_path / "studies.tsv"]).quads)
 
 

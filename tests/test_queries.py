@@ -341,3 +341,146 @@ def test_a_fact_of_a_registry_leads_to_its_record(store: Store) -> None:
     ]
     rows = ask(store, "statements-of-a-finding", finding=finding)
     assert {(row["value"], row["record"]) for row in rows} == {("60", "NCT01873625"), ("30", "")}
+
+
+# ------------------------------------------------------------ registered beside reported, recomputed
+
+
+RECORDS = ROOT / "loaders" / "clinicaltrials" / "records"
+PAPERS = ROOT / "loaders" / "publications" / "records"
+
+
+def papers_of_trials() -> dict[str, set[str]]:
+    """The studies of papers that curators' tables and the kind of reference give to each trial."""
+    found: dict[str, set[str]] = {}
+    by_publication: dict[str, set[str]] = {}
+    for row in table(PAPERS / "studies.tsv"):
+        by_publication.setdefault(row["publication"], set()).add(row["study"])
+    derived = {
+        (row["nct"], f"publication:pmid-{row['pmid']}")
+        for row in table(RECORDS / "registered_ra_references.tsv")
+        if row["reference_type"] == "derived"
+    }
+    for row in table(PAPERS / "studies.tsv"):
+        nct = row["study"].removeprefix("trial:")
+        if nct.startswith("NCT") and (row["method"] or (nct, row["publication"]) in derived):
+            found.setdefault(nct, set()).update(by_publication[row["publication"]])
+    return found
+
+
+def test_the_papers_of_trials_are_those_of_the_tables() -> None:
+    rows = expected("papers-of-trials")
+    cited = {
+        (row["nct"], row["pmid"])
+        for row in table(RECORDS / "registered_ra_references.tsv")
+        if row["reference_type"] == "background"
+    }
+    assert {(row["id"], row["pubmed"]) for row in rows if row["says"] == "cited"} == cited
+    sure = {
+        (row["study"].removeprefix("trial:"), row["publication"])
+        for row in table(PAPERS / "studies.tsv")
+        if row["method"]
+    } | {("NCT01663116", "publication:pmid-27269294"), ("NCT01873625", "publication:pmid-29428486"),
+         ("NCT03691909", "publication:pmid-35241141")}  # fmt: skip
+    label = {row["id"]: row["label"] for row in table(PAPERS / "publications.tsv")}
+    by_rule = {"study description", "study acronym", "equal title"}
+    found = {
+        (row["id"], row["publication"])
+        for row in rows
+        if row["says"] == "reports" and row["methodLabel"] not in by_rule
+    }
+    assert found == {(trial, label[publication]) for trial, publication in sure}
+
+
+def test_what_became_of_registered_outcomes_follows_from_the_tables() -> None:
+    """Independent of kg.evidence: from the curators' tables alone, in other words."""
+    counts_as = {
+        (row["reported"], row["registered"])
+        for row in table(ROOT / "loaders" / "reviews" / "records" / "measures.tsv")
+        if row["status"] == "accepted"
+    }
+    told: dict[str, list[tuple[str, str]]] = {}
+    for row in [*table(PAPERS / "observations.tsv"), *table(PAPERS / "comparisons.tsv")]:
+        told.setdefault(row["study"], []).append((row["measure"][len("stroma:") :], row.get("months", "")))
+    counted: dict[str, Counter[str]] = {}
+    papers = papers_of_trials()
+    for row in table(RECORDS / "registered_ra_outcomes.tsv"):
+        results = [result for study in papers.get(row["nct"], ()) for result in told.get(study, ())]
+        measures = [name.strip() for name in row["measures"].split(";") if name.strip()]
+        planned = [float(month) for month in row["months"].split(";") if month.strip() not in ("", "0")]
+        if row["results_posted"]:
+            kind = "reported"
+        elif results:
+            kind = what_became(measures, planned, results, counts_as)
+        else:
+            kind = "notFound" if row["nct"] in OVERDUE else "notDue"
+        counted.setdefault(row["nct"], Counter())[kind] += 1
+    kinds = ("reported", "inPart", "otherwise", "notFound", "notDue")
+    assert {
+        row["id"]: Counter({kind: int(row[kind]) for kind in kinds if row[kind] != "0"})
+        for row in expected("registered-and-reported")
+    } == counted
+
+
+# Read off the records: ended, or of unknown status with an end more than a year before the record of 2022-10.
+OVERDUE = {"NCT01851070", "NCT01985464", "NCT02643823", "NCT03618784", "NCT03798028"}
+
+
+def what_became(
+    measures: list[str], planned: list[float], results: list[tuple[str, str]], counts_as: set[tuple[str, str]]
+) -> str:
+    times = [
+        [month for name, month in results if name == measure or (name, measure) in counts_as]
+        for measure in measures
+    ]
+    if not any(times):
+        return "notFound"
+    if not all(times):
+        return "inPart"
+    timely = all(
+        any(month and abs(float(month) - at) <= max(0.23, 0.1 * at) for month in found for at in planned)
+        for found in times
+    )
+    return "reported" if timely else "otherwise"
+
+
+def test_the_numbers_of_participants_are_those_of_the_tables() -> None:
+    rows = expected("enrolment-planned-and-actual")
+    planned, actual = (
+        {
+            (row["nct"], row["enrollment"])
+            for row in table(RECORDS / "registered_ra_trials.tsv")
+            if row["enrollment_type"] == kind
+        }
+        for kind in ("Estimated", "Actual")
+    )
+    assert {(row["id"], row["planned"]) for row in rows if row["planned"]} == planned
+    assert {(row["id"], row["actual"]) for row in rows if row["actual"]} == actual
+    sizes = {
+        (trial, row["enrollment"])
+        for trial, studies in papers_of_trials().items()
+        for row in table(PAPERS / "studies.tsv")
+        if row["study"] in studies and row["enrollment"]
+    }
+    assert {(row["id"], row["reported"]) for row in rows if row["reported"]} == sizes
+    for row in rows:
+        given = [int(row[name]) for name in ("planned", "actual", "reported") if row[name]]
+        if len(given) == 2:
+            alike = {"as planned", "agrees with the registry"}
+            assert (row["resultLabel"] in alike) is (given[0] == given[1])
+            assert (row["resultLabel"] == "fewer than planned") is (
+                row["planned"] != "" and given[1] < given[0]
+            )
+
+
+def test_outcomes_not_found_are_among_the_planned_and_not_among_the_differences() -> None:
+    not_found, differences = (
+        expected("promised-outcomes-not-found"),
+        expected("differences-from-the-registry"),
+    )
+    planned = {(row["trial"], row["outcome"]) for row in expected("planned-outcomes")}
+    assert {(row["id"], row["outcome"]) for row in not_found} <= planned
+    whole = {row["compared"] for row in not_found if "in part" not in row["resultLabel"]}
+    assert whole.isdisjoint(row["compared"] for row in differences)
+    renamed = {row["compared"] for row in expected("arms-renamed") if row["group"]}
+    assert {row["compared"] for row in differences if row["aspect"] == "arm"} == renamed

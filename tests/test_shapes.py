@@ -109,6 +109,17 @@ GOOD = {
     organization:a a foaf:Organization ; rdfs:label "Alliancells" ;
         stroma:organizationClass "INDUSTRY" .
     trial:a stroma:briefSummary "Dose is 1@10^6 cells." .""",
+    "registered": """
+    link:a a stroma:PublicationLink ; stroma:asserts proposition:a ;
+        stroma:linkMethod stroma:LinkMethodRegistryNumber ; prov:wasDerivedFrom reference:a ;
+        stroma:confidence stroma:ConfidenceHigh ; stroma:basis "reference derived" ;
+        stroma:modality stroma:ModalityAsserted ; stroma:hasTopic stroma:TopicBibliographic ;
+        stroma:statementLevel stroma:LevelRecorded ; stroma:evidenceType ECO:0000313 .
+    reference:a a stroma:RegistryReference ; dcterms:references publication:a ;
+        stroma:referenceType "derived" .
+    comparison:a a stroma:EnrollmentComparison ; dcterms:subject trial:a ;
+        stroma:comparisonResult stroma:ResultFewerThanPlanned ; stroma:computation "20 planned, 10 actual." ;
+        stroma:plannedEnrollment 20 ; stroma:actualEnrollment 10 .""",
     "planned-outcome": """
     trial:a stroma:hasPlannedOutcome outcome:a .
     outcome:a a stroma:PlannedOutcome ; rdfs:label "ACR20" ;
@@ -273,6 +284,14 @@ BAD = [
     ("organization", 'rdfs:label "Alliancells" ;', "", "Violation", "its name"),
     ("organization", '"INDUSTRY"', '"INDIV"', "Violation", "no person"),
     ("organization", "1@10^6 cells", "asked of someone@example.org", "Warning", "e-mail"),
+    ("registered", "stroma:LinkMethodRegistryNumber", "stroma:MeasureACR20", "Violation", "which method"),
+    ("registered", " ; prov:wasDerivedFrom reference:a ;", " ;", "Violation", "rests on"),
+    ("registered", '"derived" .', '"probable" .', "Violation", "background, result, derived"),
+    ("registered", "dcterms:references publication:a ;", "", "Violation", "which publication"),
+    ("registered", "dcterms:subject trial:a ;", "", "Violation", "which trial"),
+    ("registered", "stroma:ResultFewerThanPlanned", "stroma:PhaseEarly1", "Violation", "two sides"),
+    ("registered", 'stroma:computation "20 planned, 10 actual." ;', "", "Violation", "in words"),
+    ("registered", "stroma:actualEnrollment 10", "stroma:actualEnrollment 10.5", "Violation", "whole number"),
     ("planned-outcome", 'rdfs:label "ACR20" ;', "", "Violation", "the name"),
     ("planned-outcome", '"primary"', '"main"', "Violation", "primary, secondary or other"),
 ]

@@ -69,6 +69,7 @@ class Claim:
     field: str = ""  # of the record
     confidence: NamedNode | None = None
     basis: str = ""
+    method: NamedNode | None = None  # by which a publication was found to be of a trial
     species: NamedNode | None = None  # that the source's words give, right or wrong
 
     @property
@@ -346,6 +347,7 @@ _SCOPE = frozenset(
 _CLAIM = frozenset(
     {STROMA.asserts, STROMA.modality, STROMA.hasTopic, STROMA.statedAt, STROMA.claimText, STROMA.confidence,
      STROMA.claimPopulation, STROMA.claimTimepoint, STROMA.basis, STROMA.inField, STROMA.sourceSpecies,
+     STROMA.linkMethod,
      PROV.wasDerivedFrom}
 )  # fmt: skip
 _SPAN = frozenset({STROMA.inDocument, STROMA.lineNumber, STROMA.startOffset, STROMA.endOffset})
@@ -353,13 +355,13 @@ _PROPOSITION = frozenset(
     {STROMA.propositionSubject, STROMA.propositionPredicate, STROMA.propositionObject, STROMA.polarity}
 )
 _THING = frozenset(
-    {RDF.type, RDFS.label, DCTERMS.identifier, DCTERMS.title, PROV.wasDerivedFrom, OBO.RO_0002248,
-     EXACT_SYNONYM}
+    {RDF.type, RDFS.label, DCTERMS.identifier, DCTERMS.title, DCTERMS.references, PROV.wasDerivedFrom,
+     OBO.RO_0002248, EXACT_SYNONYM}
     | {STROMA(name) for name in (
         "hasArm", "hasArmType", "hasIntervention", "hasCoMedication", "pools", "enrollmentCount",
         "enrollmentType", "hasPhase", "phaseText", "hasStatus", "statusAsOf", "hasStatusRecord",
         "hasAllocation", "hasInterventionModel", "hasMasking", "hasPlannedOutcome", "hasPublication",
-        "extensionOf", "secondaryId",
+        "extensionOf", "secondaryId", "correspondsTo",
         "studiesCondition", "startDate", "completionDate", "resultsPostedDate", "hasMember", "testsProduct",
         "testsIntervention", "administers", "hasDonorRelation", "hasRoute", "hasTissueSource",
         "doseAmount", "doseLow", "doseHigh", "doseUnit", "doseText", "numberOfDoses", "numberOfDosesLow",
@@ -367,7 +369,9 @@ _THING = frozenset(
         "outcomeRole", "timeFrameText", "timeFrameMonths", "forMeasure",
         "recordFile", "firstPostedDate", "ofSpecies", "threshold", "thresholdOf",
         "thresholdOperator", "measuredInUnit", "improvementDirection",
-        "doi", "pubmedId", "digestOf",
+        "doi", "pubmedId", "pmcId", "citation", "publicationYear", "digestOf",
+        "officialTitle", "acronym", "inCountry", "hasReference", "referenceType", "countsAs",
+        "primaryCompletionDate", "primaryCompletionDateType", "completionDateType", "retrievedDate",
     )}
 )  # fmt: skip
 _REVIEW = frozenset(
@@ -380,7 +384,10 @@ _KINDS: Mapping[bytes, frozenset[bytes]] = {
         (("claim",), _CLAIM),
         (("span",), _SPAN),
         (("proposition",), _PROPOSITION),
-        (("trial", "arm", "group", "regimen", "product", "collection", "outcome", "record"), _THING),
+        (
+            ("trial", "arm", "group", "regimen", "product", "collection", "outcome", "record", "reference"),
+            _THING,
+        ),
         (("document", "publication", "ontology"), _THING),
         (("condition",), frozenset({RDF.type, RDFS.label})),
         (("finding",), _REVIEW),
@@ -541,7 +548,7 @@ def _claim(iri: NamedNode, facts: _Facts) -> Claim:
         iri, graph, node(STROMA.modality), node(STROMA.hasTopic), span,
         text(STROMA.claimText), text(STROMA.claimPopulation), text(STROMA.claimTimepoint),
         None if span else node(PROV.wasDerivedFrom), text(STROMA.inField), node(STROMA.confidence),
-        text(STROMA.basis), node(STROMA.sourceSpecies),
+        text(STROMA.basis), node(STROMA.linkMethod), node(STROMA.sourceSpecies),
     )  # fmt: skip
 
 

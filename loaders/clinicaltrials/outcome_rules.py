@@ -35,6 +35,8 @@ _BEFORE = re.compile(
     rf"\b({_UNIT})\s*((?:\d+(?:\.\d+)?(?:\s*±\s*\d+)?\s*(?:,|and|or|to|&|/|-|–)?\s*)+)", re.IGNORECASE
 )
 
+# "DAS28", "DAS 28", "DAS(Disease activity scores)28"
+_DAS28 = r"\bDAS(?:\s*\([^()]{0,40}\))?[\s-]*28"
 # Each pattern with its measure; more special names first. A hit hides its text from the later ones.
 _MEASURES: tuple[tuple[re.Pattern[str], NamedNode], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), STROMA("Measure" + name))
@@ -42,9 +44,9 @@ _MEASURES: tuple[tuple[re.Pattern[str], NamedNode], ...] = tuple(
         (r"\bACR[\s-]*20\b|american college of rheumatology[^.;]{0,25}\b20\b", "ACR20"),
         (r"\bACR[\s-]*50\b", "ACR50"),
         (r"\bACR[\s-]*70\b", "ACR70"),
-        (r"\bDAS[\s-]*28[\s-]*\(?-?ESR\)?|\bDAS[\s-]*28[^.;]{0,30}erythrocyte", "DAS28ESR"),
-        (r"\bDAS[\s-]*28[\s-]*\(?-?CRP\)?|\bDAS[\s-]*28[^.;]{0,30}c-reactive", "DAS28CRP"),
-        (r"\bDAS[\s-]*28\b|disease activity score[\s-]*28", "DAS28"),
+        (rf"{_DAS28}[\s-]*\(?-?ESR\)?|{_DAS28}[^.;]{{0,30}}erythrocyte", "DAS28ESR"),
+        (rf"{_DAS28}[\s-]*\(?-?CRP\)?|{_DAS28}[^.;]{{0,30}}c-reactive", "DAS28CRP"),
+        (rf"{_DAS28}\b|disease activity score[\s-]*28", "DAS28"),
         (r"\bEULAR (good )?response|\bEULAR\b[^.;]{0,20}response", "EULARResponse"),
         (r"\bCDAI\b", "CDAI"),
         (r"\bSDAI\b", "SDAI"),

@@ -41,7 +41,7 @@ def quads(study: Study, record: Record, graph: Graph) -> Iterator[Quad]:
     for kind in study.classes:
         yield graph.quad(trial, RDF.type, kind)
     yield graph.quad(trial, DCTERMS.identifier, emit.string(study.nct))
-    yield from registry_record(graph, trial, source, record, study.retrieved)
+    yield from registry_record(graph, trial, source, record, study.retrieved, study.facts)
     yield from _last_known_status(graph, trial, study)
     yield from _conditions(graph, trial, study)
     for organization in study.organizations:
@@ -66,9 +66,17 @@ def quads(study: Study, record: Record, graph: Graph) -> Iterator[Quad]:
 
 
 def registry_record(
-    graph: Graph, trial: NamedNode, node: NamedNode, record: Record, retrieved: Literal | None
+    graph: Graph,
+    trial: NamedNode,
+    node: NamedNode,
+    record: Record,
+    retrieved: Literal | None,
+    facts: Facts,
 ) -> Iterator[Quad]:
-    """The record the trial's statements come from."""
+    """The record the trial's statements come from, with its number of participants.
+
+    Trial and record both carry the number: a plan and what became of it are told apart by the record's date.
+    """
     yield graph.quad(trial, PROV.wasDerivedFrom, node)
     yield graph.quad(node, RDF.type, STROMA.RegistryRecord)
     yield graph.quad(node, DCTERMS.identifier, emit.string(record.id))
@@ -79,6 +87,9 @@ def registry_record(
         yield graph.quad(node, STROMA.recordLine, Literal(str(record.line), datatype=XSD.integer))
     if retrieved is not None:
         yield graph.quad(node, STROMA.retrievedDate, retrieved)
+    for prop, value in facts:
+        if prop in (STROMA.enrollmentCount, STROMA.enrollmentType):
+            yield graph.quad(node, prop, value)
 
 
 def status_record(
@@ -167,15 +178,16 @@ def _location(graph: Graph, trial: NamedNode, node: NamedNode, place: Location) 
 
 def _references(graph: Graph, trial: NamedNode, study: Study) -> Iterator[Quad]:
     for reference in study.references:
-        node = emit.publication(pmid=reference.pmid)
-        yield graph.quad(trial, DCTERMS.references, node)
-        yield graph.quad(node, RDF.type, STROMA.Publication)
-        yield graph.quad(node, STROMA.pubmedId, emit.string(reference.pmid))
-        if reference.type:
-            yield graph.quad(node, STROMA.referenceType, emit.string(reference.type))
-        # Background is what the study builds on; only the other two are about the study.
-        if reference.type in ("result", "derived"):
-            yield graph.quad(trial, STROMA.hasPublication, node)
+        yield from registry_reference(graph, trial, study.nct, reference.pmid, reference.type)
+
+
+def registry_reference(
+    graph: Graph, trial: NamedNode, nct: str, pmid: str, kind: str | None
+) -> Iterator[Quad]:
+    """A publication that the record names by its PubMed id, as `kind`: background, result, derived, None."""
+    node = emit.publication(pmid=pmid)
+    yield from emit.reference(graph, trial, nct, node, kind)
+    yield graph.quad(node, STROMA.pubmedId, emit.string(pmid))
 
 
 class _Outcomes:
@@ -196,7 +208,11 @@ class _Outcomes:
         """The node of a reported outcome, with its quads where the protocol did not name it."""
         key = (outcome.role, outcome.measure, outcome.time_frame)
         quads = [] if key in self._nodes else list(self._write(outcome))
-        return self._nodes[key], quads
+        node = self._nodes[key]
+        for prop, day in self._study.facts:
+            if prop == STROMA.resultsPostedDate:
+                quads.append(self._graph.quad(node, prop, day))
+        return node, quads
 
     def _write(self, outcome: Outcome) -> Iterator[Quad]:
         self._counts[outcome.role] = number = self._counts.get(outcome.role, 0) + 1

@@ -1,12 +1,14 @@
 """Our own tables of the registered RA trials (`records/*.tsv`) as quads, under the IRIs their records have.
 
-Hides the columns: one table has a row for each dated statement of a trial, the other a row for each regimen
-of each arm. Each compiled fact is a CuratedStatement with its confidence and basis.
+Hides the columns: the tables have a row for each dated statement of a trial, each regimen of each arm, each
+outcome, and each publication that a record names. Each compiled fact is a CuratedStatement with its
+confidence and basis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from pyoxigraph import Literal, NamedNode, Quad
 
@@ -18,6 +20,8 @@ from loaders.clinicaltrials import codes, numbers, statements, therapy
 from loaders.clinicaltrials.study import Facts
 from loaders.emit import Graph
 from loaders.record import Record
+
+Code = TypeVar("Code", NamedNode, NamedNode | None)
 
 # The 17 trials are members of the collection the source documents count.
 COLLECTION = mint("collection", "registered-msc-ra-2024-01")
@@ -60,6 +64,8 @@ _CONFIDENCE = {
     "medium-high": STROMA.ConfidenceMediumHigh,
     "medium": STROMA.ConfidenceMedium,
 }
+# How sure it is which measures an outcome is; None: the ontology has no measure that fits.
+_STATUS = {"checked": STROMA.ConfidenceHigh, "to review": STROMA.ConfidenceMedium, "no measure": None}
 _KINDS = {
     "cells": STROMA.CellTherapyProduct,
     "vesicles": STROMA.CellFreeProduct,
@@ -71,7 +77,12 @@ _KINDS = {
 def quads(record: Record, graph: Graph) -> Iterator[Quad]:
     """The statements of one row; raises UnknownValue or BadValue naming row and column."""
     row = _Row(record, graph)
-    yield from row.arm() if record.count("regimen") or record.count("arm") else row.trial()
+    if record.count("reference_type"):
+        yield from row.reference()
+    elif record.count("outcome"):
+        yield from row.outcome()
+    else:
+        yield from row.arm() if record.count("regimen") or record.count("arm") else row.trial()
 
 
 class _Row:
@@ -86,7 +97,8 @@ class _Row:
     def trial(self) -> Iterator[Quad]:
         """A dated statement of a trial."""
         record, graph, trial = self._record, self._graph, self._trial
-        for prop, value in self._trial_facts():
+        facts = self._trial_facts()
+        for prop, value in facts:
             yield graph.quad(trial, prop, value)
         yield graph.quad(trial, DCTERMS.identifier, emit.string(self._nct))
         kind = record.text("study_type")
@@ -97,7 +109,7 @@ class _Row:
                 yield graph.quad(trial, RDF.type, OBO.OBI_0004001)
         source = mint("record", record.source, record.id)
         retrieved = self._date("status_as_of")
-        yield from statements.registry_record(graph, trial, source, record, retrieved)
+        yield from statements.registry_record(graph, trial, source, record, retrieved, facts)
         for status_field, date_field in (
             ("status", "status_as_of"),
             ("last_known_status", "last_known_as_of"),
@@ -129,7 +141,7 @@ class _Row:
         return facts
 
     def _surroundings(self) -> Iterator[Quad]:
-        """Conditions, organisations, countries and publications."""
+        """Conditions, organisations and countries."""
         record, graph, trial = self._record, self._graph, self._trial
         for label in self._list("conditions"):
             yield from statements.condition(graph, trial, label)
@@ -144,12 +156,6 @@ class _Row:
                 yield from statements.named_organization(graph, node, organization, category)
         for country in self._list("countries"):
             yield graph.quad(trial, STROMA.inCountry, emit.string(country))
-        for text in self._list("result_pmids"):
-            pmid = numbers.pmid(record, "result_pmids", text)
-            node = emit.publication(pmid=pmid)
-            yield graph.quad(trial, STROMA.hasPublication, node)
-            yield graph.quad(node, RDF.type, STROMA.Publication)
-            yield graph.quad(node, STROMA.pubmedId, emit.string(pmid))
 
     def _membership(self, source: NamedNode) -> Iterator[Quad]:
         """That the trial is one of the 17, with what speaks for it and what could not be checked."""
@@ -235,19 +241,64 @@ class _Row:
             for prop, value in facts:
                 yield from asserts(self._graph, claim, subject, prop, value)
 
+    # ------------------------------------------------------------------------- outcomes and references
+
+    def outcome(self) -> Iterator[Quad]:
+        """An outcome the record names, as it names it, and which measures it is, as curators read it."""
+        record, quad = self._record, self._graph.quad
+        role = codes.word("outcomerole", record, "role", record.require("role"))
+        node = mint("outcome", self._nct, role, record.require("number"))
+        yield quad(self._trial, STROMA.hasPlannedOutcome, node)
+        yield quad(node, RDF.type, STROMA.PlannedOutcome)
+        yield quad(node, RDFS.label, emit.string(record.require("outcome")))
+        yield quad(node, STROMA.outcomeRole, emit.string(role))
+        if text := record.text("time_frame"):
+            yield quad(node, STROMA.timeFrameText, emit.string(text))
+        if (posted := self._date("results_posted")) is not None:
+            yield quad(node, STROMA.resultsPostedDate, posted)
+        if note := record.text("note"):
+            yield quad(node, STROMA.curatorNote, emit.lang(note, "en"))
+        facts: Facts = [(STROMA.forMeasure, STROMA(name)) for name in self._list("measures")]
+        facts += [
+            (STROMA.timeFrameMonths, emit.decimal(record, "months", text)) for text in self._list("months")
+        ]
+        confidence = self._choose("status", _STATUS)
+        if confidence is None:
+            facts = [fact for fact in facts if fact[0] != STROMA.forMeasure]
+        if not facts:
+            record.take("basis")  # nothing was read that could rest on it
+            return
+        claim = mint("claim", "curated", record.id)
+        source = mint("record", record.source, self._nct)
+        yield from self._statement(
+            claim, source, STROMA.TopicTrialRegistry, confidence or STROMA.ConfidenceHigh
+        )
+        for prop, value in facts:
+            yield from asserts(self._graph, claim, node, prop, value)
+
+    def reference(self) -> Iterator[Quad]:
+        """A publication that the record names."""
+        record = self._record
+        kind = codes.word("reference", record, "reference_type", record.require("reference_type"))
+        pmid = numbers.pmid(record, "pmid", record.require("pmid"))
+        yield from statements.registry_reference(self._graph, self._trial, self._nct, pmid, kind)
+
     # -------------------------------------------------------------------------------------------- cells
 
-    def _statement(self, claim: NamedNode, source: NamedNode, topic: NamedNode) -> Iterator[Quad]:
+    def _statement(
+        self, claim: NamedNode, source: NamedNode, topic: NamedNode, confidence: NamedNode | None = None
+    ) -> Iterator[Quad]:
         quad = self._graph.quad
+        confidence = confidence or self._choose("confidence", _CONFIDENCE)
         yield quad(claim, RDF.type, STROMA.CuratedStatement)
         yield from rests_on(self._graph, claim, STROMA.LevelCurated, BY_CURATOR_FROM_DATABASE)
-        yield quad(claim, STROMA.confidence, self._choose("confidence", _CONFIDENCE))
+        yield quad(claim, STROMA.confidence, confidence)
         yield quad(claim, STROMA.basis, emit.string(self._record.require("basis")))
         yield quad(claim, STROMA.modality, STROMA.ModalityAsserted)
         yield quad(claim, STROMA.hasTopic, topic)
         yield quad(claim, PROV.wasDerivedFrom, source)
 
-    def _choose(self, name: str, table: dict[str, NamedNode]) -> NamedNode:
+    def _choose(self, name: str, table: Mapping[str, Code]) -> Code:
         text = self._record.require(name)
         if text not in table:
             raise UnknownValue(

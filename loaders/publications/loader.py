@@ -42,11 +42,16 @@ _COLLECTION = {
     ),
 }
 _PHASE = {"Phase1": STROMA.Phase1, "Phase1Phase2": STROMA.Phase1Phase2, "Phase2": STROMA.Phase2}
+# How a study of a registry was found to be the one that a publication reports.
+_METHOD = {
+    "registry number": STROMA.LinkMethodRegistryNumber,
+    "comparison by a curator": STROMA.LinkMethodCurator,
+}
 _CLINICAL_TRIAL, _RANDOMISED_TRIAL = OBO("OBI_0003699"), OBO("OBI_0004001")
 
 # A table is known by its first columns, so a copy may have any name.
 _TABLES: dict[tuple[str, ...], str] = {
-    ("id", "label", "journal"): "publications",
+    ("id", "label", "title"): "publications",
     ("id", "study", "publication"): "studies",
     ("id", "label", "type"): "products",
     ("id", "study", "label"): "groups",
@@ -85,8 +90,12 @@ def quads(record: Record, graph: Graph) -> Iterator[Quad]:
         yield from privacy.scrub(review.citation(record, graph))
     else:
         facts = list(_ROWS[table](record))
-        statement = _statement(record, mint("claim", record.source, table, *_local(key)), facts)
-        yield from statement.quads(graph, facts)
+        claim = mint("claim", record.source, table, *_local(key))
+        yield from _statement(record, claim, facts).quads(graph, facts)
+        if record.text("method"):
+            hedged = "publication" in _list(record, "hedged")
+            claim = NamedNode(f"{claim.value}/hedged") if hedged else claim
+            yield graph.quad(claim, STROMA.linkMethod, _word(record, "method", _METHOD))
 
 
 def _statement(record: Record, claim: NamedNode, facts: list[Fact]) -> Statement:
@@ -114,6 +123,7 @@ def _publication(record: Record) -> Iterator[Fact]:
     yield "", publication, RDF.type, STROMA.Publication
     yield "", publication, RDFS.label, string(record.require("label"))
     for column, predicate in (
+        ("title", DCTERMS.title),
         ("journal", STROMA.journal),
         ("volume", STROMA.volume),
         ("pmid", STROMA.pubmedId),

@@ -7,14 +7,14 @@ Hides their columns and spellings. The review's table has a second header line, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pyoxigraph import NamedNode, Quad
 
 from kg.errors import SourceError, UnknownValue
 from kg.terms import DCTERMS, OBO, RDF, RDFS, STROMA, mint
-from loaders.emit import Graph, date, decimal, publication, slug, string
+from loaders.emit import Graph, date, decimal, publication, reference, slug, string
 from loaders.publications.statements import Fact, Statement
 from loaders.record import Record
 from loaders.tables import rows
@@ -57,7 +57,7 @@ _DONOR = {
     # Two regimens in one row: which donor had which effect is not told, so neither is stated.
     "Both": None,
 }
-_REFERENCE = {"result": True, "derived": True, "background": False}  # whether it reports the trial
+_REFERENCES = ("background", "derived", "result")  # kinds, as the registry has them
 # "Roe J, Doe A. Title. Journal. 2010 Mar;1(2):3-4. doi: 10.1/x": as PubMed prints it; the names come first.
 _CITATION = re.compile(
     r"[^.]+\.\s+(?P<title>\S.*?[.?!\]])\s+(?P<journal>[^.?!]{2,80})\.\s+(?P<year>(?:19|20)\d\d)\b", re.DOTALL
@@ -175,20 +175,14 @@ def citation(record: Record, graph: Graph) -> Iterator[Quad]:
         raise record.bad("pmid", pmid, "should be a PubMed number")
     if pmid is None and text is None:
         raise record.bad("citation", text, "is missing, and so is the PubMed number")
-    if kind is not None and kind not in _REFERENCE:
-        raise _unknown(record, "reference_type", kind, _REFERENCE)
+    if kind is not None and kind not in _REFERENCES:
+        raise _unknown(record, "reference_type", kind, _REFERENCES)
     article = publication(pmid=pmid, citation=text)
-    reports = kind is not None and _REFERENCE[kind]
-    yield graph.quad(trial, DCTERMS.references, article)
-    if reports:
-        yield graph.quad(trial, STROMA.hasPublication, article)
-    yield graph.quad(article, RDF.type, STROMA.Publication)
+    yield from reference(graph, trial, record.require("nct_id"), article, kind)
     if text is not None:
         yield from _cited(record, graph, article, text)
     if pmid is not None:
         yield graph.quad(article, STROMA.pubmedId, string(pmid))
-    if kind is not None:
-        yield graph.quad(article, STROMA.referenceType, string(kind))
 
 
 def _cited(record: Record, graph: Graph, article: NamedNode, text: str) -> Iterator[Quad]:
@@ -216,10 +210,9 @@ def _word(
     return table[text]
 
 
-def _unknown(record: Record, column: str, text: str, table: object) -> UnknownValue:
-    known = ", ".join(table) if isinstance(table, dict) else ""
+def _unknown(record: Record, column: str, text: str, known: Iterable[str]) -> UnknownValue:
     return UnknownValue(
-        f"should be one of {known}",
+        f"should be one of {', '.join(known)}",
         value=text, advice="Mend the row, or add the word to loaders/publications/review.py",
         **record.place(column),
     )  # fmt: skip

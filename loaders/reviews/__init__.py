@@ -1,1 +1,1 @@
-"""Reviews: what curators decided about findings."""
+"""Reviews: what curators decided about findings, and about measures that count as others."""
