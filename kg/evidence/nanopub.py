@@ -35,7 +35,10 @@ LICENCE = NamedNode("https://creativecommons.org/licenses/by/4.0/")
 CREATOR = mint("organization", "stroma")
 GRAPHS = ("Head", "assertion", "provenance", "pubinfo")
 _UNSEALED = "RA" + "-" * 43  # holds the place of the code until it is known
-_KINDS = ("claim", "proposition", "span", "document", "record", "observation", "comparison", "publication")
+_KINDS = (
+    "claim", "link", "proposition", "span", "document", "record", "reference", "observation", "comparison",
+    "publication",
+)  # fmt: skip
 _DATED = ("source", "snapshot", "graph")
 _WANTED = tuple(f"<{BASE}{kind}/".encode() for kind in (*_KINDS, *_DATED))
 _INFERRED = f" <{BASE}graph/inferred/".encode()
@@ -226,7 +229,8 @@ def trig(nanopubs: Iterable[Nanopublication]) -> bytes:
 
 
 def _name(claim: NamedNode) -> str:
-    return claim.value.removeprefix(BASE + "claim/")
+    """ "C047"; of a link of a publication to a trial "link:…"."""
+    return compress(claim.value).removeprefix("claim:")
 
 
 def _sealed_quad(quad: Quad, code: str) -> Quad:
