@@ -593,7 +593,7 @@ async def _show_trial(snapshot: Snapshot, settings: Settings, id: str, format: s
         found = await registrations.find(engine, id, limits)
         if found.registration is None:
             near = "; ".join(f"{known} ({title})" if title else known for known, title in found.near)
-            raise UsageError(f"no trial is called {id!r}" + (f"; did you mean {near}?" if near else ""))
+            raise UsageError(f"no trial is called {id[:80]!r}" + (f"; did you mean {near}?" if near else ""))
         shown = await forms.shown(engine, found.registration, limits)
         if format == "turtle":
             sys.stdout.buffer.write(await forms.as_turtle(engine, shown, limits))

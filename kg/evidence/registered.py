@@ -262,6 +262,8 @@ def _nothing_held(told: _Told) -> tuple[NamedNode, str]:
     text = "This graph holds no results of the trial"
     if linked := len(told.publications):
         text += f" ({linked} linked publication{'s' if linked > 1 else ''}, known by title only)"
+    if posted := told.trial.text(STROMA.resultsPostedDate):
+        why += f" The registry posted results ({posted})."
     return STROMA.ResultNoReportHeld, f"{text}. {why}"
 
 
@@ -465,6 +467,8 @@ def _arms(told: _Told) -> Iterator[Compared]:
         study: arms
         for study in told.studies
         if (arms := _arms_of(told.reported, told.reported.thing(study), _PAPERS))
+        # A study compiled as "MSC" alone tells neither how its arms are called nor whether there were others.
+        and not any(words(_own_name(arm.label)) == ["msc"] for arm in arms)
     }
     touched: set[NamedNode] = set()
     for study, arms in papers.items():
