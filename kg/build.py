@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,7 @@ from kg.canned import Catalogue
 from kg.changes import note_changes
 from kg.dump import write_dump
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
-from kg.evidence import derivation, findings, links, registered, reported
+from kg.evidence import derivation, derived, findings, lines, links, registered, reported
 from kg.evidence.reported import Reported
 from kg.evidence.rules import RULES
 from kg.ontology import Ontology
@@ -133,8 +133,11 @@ def build(
 
         with report.step("evidence", progress):
             computed = work / "evidence.nq"
-            stated = chain(_lines([*files, inferred]), map(line_of, ontology.quads))
-            sort_quads(_evidence(reported.read(stated), strict=not extra), computed)
+
+            def stated() -> Iterator[bytes]:
+                return chain(_lines([*files, inferred]), map(line_of, ontology.quads))
+
+            sort_quads(_evidence(stated, strict=not extra), computed)
             ontology.require_declared(_read([computed]))
             reviewed = [file for file in files if file.stem == "reviews"]  # the statuses of findings
             _check_shapes([*reviewed, computed], ontology, settings.root / "ontology" / "shapes", report)
@@ -174,19 +177,22 @@ def build(
     return snapshot
 
 
-def _evidence(known: Reported, *, strict: bool) -> Iterator[Quad]:
+def _evidence(stated: Callable[[], Iterator[bytes]], *, strict: bool) -> Iterator[Quad]:
     """What is computed from what the sources report; `strict`: a review of no finding stops the build.
 
     Records that are added can settle a finding, so only the embedded graph must have every one reviewed.
     """
+    known = reported.read(stated())
     found = findings.find(known, RULES)
     if strict:
         findings.check_reviews(known.reviews, found)
     yield from findings.quads(known, found)
-    yield from derivation.quads(known)
+    numbers, assessments = derivation.derive(known)
+    yield from derived.quads(numbers, assessments)
     linked = links.find(known)
     yield from links.quads(linked)
     yield from registered.quads(registered.compare(known, linked))
+    yield from lines.quads(known, numbers, stated())
 
 
 # ------------------------------------------------------------------------------------ nothing to do

@@ -32,6 +32,7 @@ def test_every_graph_says_its_level_and_what_made_it(embedded: Snapshot) -> None
         "claims-derived": {"stroma:LevelInferred"},
         "clinicaltrials": {"stroma:LevelRecorded"},
         "derived": {"stroma:LevelRecomputed"},
+        "evidence-lines": {"stroma:LevelRecomputed"},
         "examples": {"stroma:LevelDescribed"},
         "findings": {"stroma:LevelRecomputed"},
         "links": {"stroma:LevelRecomputed"},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from pyoxigraph import NamedNode, Quad
+from pyoxigraph import NamedNode
 
 from kg.evidence import derived, pooling, statistics
 from kg.evidence.comparable import (
@@ -38,11 +38,6 @@ REFERENCE_WEIGHTS = {
     Decimal(70): "70 kg, the adult of WHO's defined daily doses",
 }
 _RATE = STROMA.ratePer100PatientYears
-
-
-def quads(reported: Reported) -> Iterator[Quad]:
-    """Every derived number and pooling assessment as quads of `graph:derived`."""
-    return derived.quads(*derive(reported))
 
 
 def derive(reported: Reported) -> tuple[tuple[Derived, ...], tuple[Assessed, ...]]:

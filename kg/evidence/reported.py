@@ -31,6 +31,7 @@ class Level(Enum):
 
 _LEVELS = {
     mint("graph", "literature"): Level.STATED,
+    mint("graph", "nanopubs"): Level.STATED,
     mint("graph", "clinicaltrials"): Level.RECORDED,
     mint("graph", "ictrp"): Level.RECORDED,
     mint("graph", "publications"): Level.COMPILED,
@@ -269,9 +270,10 @@ class Reported:
     claims: Mapping[NamedNode, Claim]
     things: Mapping[NamedNode, Thing]
     superclasses: Mapping[NamedNode, frozenset[NamedNode]]  # of a class, all that are told or inferred
-    trials: Mapping[NamedNode, tuple[NamedNode, ...]]  # of an arm, regimen, planned outcome or result
+    trials: Mapping[NamedNode, tuple[NamedNode, ...]]  # of an arm, regimen, planned outcome, paper or result
     reviews: Mapping[NamedNode, Review]  # by finding
     kinds: Mapping[str, tuple[NamedNode, ...]]  # the things of each kind: "trial", "arm", …
+    opposites: Mapping[NamedNode, frozenset[NamedNode]]  # of a relation or value, in both directions
 
     def thing(self, iri: NamedNode) -> Thing:
         """What is known of a thing; an empty Thing where nothing is."""
@@ -301,7 +303,8 @@ class Reported:
         return tuple(sorted(found, key=_iri))
 
     def records(self, iri: NamedNode, graph: NamedNode) -> tuple[NamedNode, ...]:
-        """The registry records that a graph's facts of a trial, or of a part or result of one, come from."""
+        """The registry records that a graph's facts of a trial, of a part or result of one, or of a paper it
+        names come from."""
         found: dict[NamedNode, None] = {}
         for trial in (iri, *self.trials.get(iri, ())):
             for value in self.thing(trial).all(PROV.wasDerivedFrom):
@@ -328,6 +331,7 @@ class Reported:
 # ------------------------------------------------------------------------------------------ reading
 
 EXACT_SYNONYM = expand("oboInOwl:hasExactSynonym")
+IS_OPPOSITE_OF = STROMA.oppositeOf
 _NUMBERS = (
     STROMA.numberAffected, STROMA.sampleSize, STROMA.eventCount, STROMA.countValue, STROMA.percentage,
     STROMA.meanValue, STROMA.sdValue, STROMA.medianValue, STROMA.standardError, STROMA.numericValue,
@@ -356,7 +360,7 @@ _PROPOSITION = frozenset(
 )
 _THING = frozenset(
     {RDF.type, RDFS.label, DCTERMS.identifier, DCTERMS.title, DCTERMS.references, PROV.wasDerivedFrom,
-     OBO.RO_0002248, EXACT_SYNONYM}
+     OBO.RO_0002248, EXACT_SYNONYM, IS_OPPOSITE_OF}
     | {STROMA(name) for name in (
         "hasArm", "hasArmType", "hasIntervention", "hasCoMedication", "pools", "enrollmentCount",
         "enrollmentType", "hasPhase", "phaseText", "hasStatus", "statusAsOf", "hasStatusRecord",
@@ -521,6 +525,7 @@ def _assemble(facts: _Facts, supers: Mapping[NamedNode, set[NamedNode]]) -> Repo
         _trials(things, (*observations, *comparisons)),
         {iri: _review(iri, facts[iri]) for iri in kinds.get("finding", ())},
         {kind: tuple(iris) for kind, iris in kinds.items() if kind not in special},
+        _opposites(things),
     )
 
 
@@ -664,13 +669,24 @@ def _trials(
     found: dict[NamedNode, dict[NamedNode, None]] = {}
     for iri, thing in things.items():
         if iri.value.startswith(BASE + "trial/"):
-            for part in (*thing.nodes(STROMA.hasArm), *thing.nodes(STROMA.hasPlannedOutcome)):
+            named = (STROMA.hasArm, STROMA.hasPlannedOutcome, STROMA.hasPublication)
+            for part in (part for predicate in named for part in thing.nodes(predicate)):
                 found.setdefault(part, {})[iri] = None
                 for regimen in things.get(part, Thing(part)).nodes(STROMA.hasIntervention):
                     found.setdefault(regimen, {})[iri] = None
     for result in results:
         found.setdefault(result.iri, {}).update(dict.fromkeys(result.studies))
     return {part: tuple(trials) for part, trials in found.items()}
+
+
+def _opposites(things: Mapping[NamedNode, Thing]) -> dict[NamedNode, frozenset[NamedNode]]:
+    """Pairs as the ontology has them, in both directions."""
+    found: dict[NamedNode, set[NamedNode]] = {}
+    for one, thing in things.items():
+        for other in thing.nodes(IS_OPPOSITE_OF):
+            found.setdefault(one, set()).add(other)
+            found.setdefault(other, set()).add(one)
+    return {one: frozenset(others) for one, others in found.items()}
 
 
 def _closure(supers: Mapping[NamedNode, set[NamedNode]]) -> dict[NamedNode, frozenset[NamedNode]]:

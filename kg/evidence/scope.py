@@ -1,21 +1,22 @@
-"""Scope: which reported numbers are about the same thing, and when two printed numbers agree.
+"""Scope: which statements are about the same thing, and when two of them agree or say the opposite.
 
 Hides how scopes are compared. Numbers of equal scope can contradict each other; numbers of another group,
-measure, time, analysis set or row of a table never do.
+measure, time, analysis set or row of a table never do. What is the opposite of what, the ontology says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 
-from pyoxigraph import NamedNode
+from pyoxigraph import Literal, NamedNode
 
 from kg.evidence.findings import Used, uses
-from kg.evidence.reported import Comparison, Level, Observation, Reported, Result, Value
+from kg.evidence.reported import Comparison, Level, Observation, Proposition, Reported, Result, Value
 from kg.evidence.statistics import counts_of_percent
-from kg.terms import DCTERMS, STROMA
+from kg.terms import DCTERMS, STROMA, XSD
 
 COUNTS = (STROMA.numberAffected, STROMA.sampleSize, STROMA.eventCount, STROMA.countValue)
 AMOUNTS = (
@@ -65,6 +66,64 @@ def by_scope(observations: Iterable[Observation]) -> dict[Scope, list[Observatio
     for observation in observations:
         found.setdefault(scope(observation), []).append(observation)
     return found
+
+
+_SIGNIFICANT = Decimal("0.05")
+
+
+def significant(p: Decimal, operator: str = "=") -> bool | None:
+    """What a printed p-value says of significance at 5 %; None for one that leaves it open ("> 0.01")."""
+    if operator.startswith("<"):
+        return True if p <= _SIGNIFICANT else None
+    if operator.startswith(">") and p < _SIGNIFICANT:
+        return None
+    return p < _SIGNIFICANT
+
+
+def one_time(one: Result, other: Result) -> bool:
+    """Whether two results can be of one time and analysis set: one names none, or both name the same."""
+    if one.analysis_set and other.analysis_set and one.analysis_set != other.analysis_set:
+        return False
+    whens = [each.label if each.months is None else each.months for each in (one, other)]
+    return "" in whens or whens[0] == whens[1]
+
+
+def edges_compared(reported: Reported) -> Iterator[tuple[Proposition, Proposition, bool]]:
+    """Each two propositions that relate the same two things, or say of a thing values one of which has an
+    opposite; and whether they are opposed.
+
+    Opposed are an edge affirmed and denied, the opposite relation between the same two things, and the
+    opposite value of one thing.
+    """
+    of_both: dict[tuple[NamedNode, str], list[Proposition]] = {}
+    of_values: dict[tuple[NamedNode, NamedNode], list[Proposition]] = {}
+    for each in reported.propositions:
+        of_both.setdefault((each.subject, str(each.object)), []).append(each)
+        if _has_opposite(reported, each):
+            of_values.setdefault((each.subject, each.predicate), []).append(each)
+    for met in of_both.values():
+        for one, other in combinations(met, 2):
+            if one.predicate == other.predicate:
+                yield one, other, one.positive != other.positive
+            else:
+                related = other.predicate in reported.opposites.get(one.predicate, ())
+                yield one, other, related and one.positive and other.positive
+    for met in of_values.values():
+        for one, other in combinations(met, 2):
+            if one.object != other.object:
+                yield one, other, _opposite_values(reported, one, other) and one.positive and other.positive
+
+
+def _has_opposite(reported: Reported, one: Proposition) -> bool:
+    if isinstance(one.object, Literal):
+        return one.object.datatype == XSD.boolean
+    return one.object in reported.opposites
+
+
+def _opposite_values(reported: Reported, one: Proposition, other: Proposition) -> bool:
+    if isinstance(one.object, Literal):
+        return isinstance(other.object, Literal)
+    return other.object in reported.opposites.get(one.object, ())
 
 
 def agree(one: Value, other: Value, *, approximate: bool = False) -> bool:

@@ -11,7 +11,7 @@ from pyoxigraph import NamedNode
 
 from kg.evidence.findings import Finding, Used, uses
 from kg.evidence.reported import Claim, Level, Observation, Proposition, Reported, Thing, Value
-from kg.evidence.scope import AMOUNTS, COUNTS, agree, by_scope, concerned, described
+from kg.evidence.scope import AMOUNTS, COUNTS, agree, by_scope, concerned, described, edges_compared
 from kg.terms import BASE, STROMA
 
 # ------------------------------------------------------------------------------------ different values
@@ -402,49 +402,32 @@ def _moved(
 
 # ----------------------------------------------------------------------------------- opposite edges
 
-_OPPOSITES = (
-    (STROMA.enhances, STROMA.impairs),
-    (STROMA.increases, STROMA.reduces),
-    (STROMA.promotes, STROMA.suppresses),
-    (STROMA.improves, STROMA.worsens),
-)
-
 
 def opposite_claims(reported: Reported) -> Iterator[Finding | None]:
-    """One edge that is affirmed and denied, or stated with a relation and with its opposite.
+    """One edge that is affirmed and denied, or the opposite said of the same things.
 
-    Opposite are enhances and impairs, increases and reduces, promotes and suppresses, improves and worsens,
-    between the same two things; and a positive and a negative proposition of one edge, whoever claims them.
+    Opposite are the relations and values that the ontology marks so ("opposite of"): enhances and impairs,
+    increases and reduces, promotes and suppresses, improves and worsens, between the same two things; a large
+    and a small sample, said of one study; and a positive and a negative proposition of one edge, whoever
+    claims them.
 
     Left alone: edges of other subjects or objects, narrower ones included (a dose, a model, a state are
     things of their own here), claims of different populations, and recommendations.
 
     Major between two asserted claims; minor where one is hedged.
     """
-    edges: dict[tuple[str, str], list[Proposition]] = {}
-    for p in reported.propositions:
-        if isinstance(p.object, NamedNode) and _spoken(p):
-            edges.setdefault((p.subject.value, str(p.object)), []).append(p)
-    for found in edges.values():
-        for number, one in enumerate(found):
-            for other in found[number + 1 :]:
-                denied = one.predicate == other.predicate and one.positive != other.positive
-                opposite = one.positive and other.positive and _opposite(one.predicate, other.predicate)
-                if not (denied or opposite):
-                    yield None
-                    continue
-                together = [
-                    (a, b) for a in _spoken(one) for b in _spoken(other) if a.population == b.population
-                ]
-                yield _opposed(reported, one, other, together) if together else None
+    for one, other, opposed in edges_compared(reported):
+        if not isinstance(one.object, NamedNode) or not (_spoken(one) and _spoken(other)):
+            continue
+        if not opposed:
+            yield None
+            continue
+        together = [(a, b) for a in _spoken(one) for b in _spoken(other) if a.population == b.population]
+        yield _opposed(reported, one, other, together) if together else None
 
 
 def _spoken(p: Proposition) -> list[Claim]:
     return [claim for claim in p.claims if claim.modality != STROMA.ModalityRecommended]
-
-
-def _opposite(one: NamedNode, other: NamedNode) -> bool:
-    return (one, other) in _OPPOSITES or (other, one) in _OPPOSITES
 
 
 def _opposed(
@@ -460,8 +443,9 @@ def _opposed(
         Used(p.subject, Value(p.predicate, p.object, p.claims[0].graph, p.claims), p.positive)
         for p in (one, other)
     )
-    about = (one.subject, *((one.object,) if isinstance(one.object, NamedNode) else ()))
+    objects = dict.fromkeys(p.object for p in (one, other) if isinstance(p.object, NamedNode))
+    same = "Subject and object are the same" if len(objects) == 1 else "The subject is the same"
     return Finding(
         "OppositeClaims", asserted, f"{shown[0]}; {shown[1]}",
-        "Subject and object are the same, and so are the populations of the claims.", used, about,
+        f"{same}, and so are the populations of the claims.", used, (one.subject, *objects),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pyoxigraph import NamedNode
 from kg.evidence import statistics
 from kg.evidence.findings import Finding, Used, uses
 from kg.evidence.reported import EXACT_SYNONYM, Claim, Comparison, Level, Observation, Reported, Value
-from kg.evidence.scope import concerned, described, share, sizes
+from kg.evidence.scope import concerned, described, one_time, share, significant, sizes
 from kg.terms import BASE, OBO, RDF, RDFS, STROMA
 
 # -------------------------------------------------------------------------------------- significance
@@ -41,7 +41,7 @@ def significance_stated_two_ways(reported: Reported) -> Iterator[Finding | None]
         denied = [entry for entry in told if not entry[1]]
         affirmed = [entry for entry in told if entry[1]]
         for one, _, stated in _merged(denied):
-            against = [entry for entry in affirmed if _one_time(one, entry[0])]
+            against = [entry for entry in affirmed if one_time(one, entry[0])]
             if not against:
                 yield None
                 continue
@@ -67,11 +67,8 @@ def _verdict(comparison: Comparison) -> tuple[bool, list[Used]] | None:
     p, operator = comparison.number(STROMA.pValue), comparison.get(STROMA.pOperator)
     if p is None:
         return None
-    sign = operator.text if operator else "="
-    below = p < Decimal("0.05") or (sign.startswith("<") and p <= Decimal("0.05"))
-    if sign.startswith(">") and p < Decimal("0.05"):
-        return None
-    return below, list(uses(comparison, STROMA.pValue, STROMA.pOperator))
+    below = significant(p, operator.text if operator else "=")
+    return None if below is None else (below, list(uses(comparison, STROMA.pValue, STROMA.pOperator)))
 
 
 def _merged(
@@ -86,14 +83,6 @@ def _merged(
         else:
             scopes[key] = (comparison, verdict, list(stated))
     yield from scopes.values()
-
-
-def _one_time(one: Comparison, other: Comparison) -> bool:
-    """Whether two judgements can be of one time: one names none, or both name the same."""
-    if one.analysis_set and other.analysis_set and one.analysis_set != other.analysis_set:
-        return False
-    whens = [c.label if c.months is None else c.months for c in (one, other)]
-    return "" in whens or whens[0] == whens[1]
 
 
 def _tested(
