@@ -16,6 +16,18 @@ from kg.terms import ROOT, XSD
 from tests.peers import ours, whole_site
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--renew", action="store_true", help="write tests/queries/*.tsv where the graph answers otherwise"
+    )
+
+
+@pytest.fixture(scope="session")
+def renew(request: pytest.FixtureRequest) -> bool:
+    """Whether tables of expected rows are to be written from what the graph answers."""
+    return bool(request.config.getoption("--renew"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real records beside the checkout; tests that need it skip where it is absent."""

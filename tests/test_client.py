@@ -22,10 +22,9 @@ from kg import client as module
 from kg.client import Answer, Client
 from kg.errors import EndpointError, ParameterError, QuerySyntaxError, SnapshotError, UsageError, VersionGone
 from kg.snapshot import Snapshot
+from tests.expected import expected
 from tests.peers import free_port
 from tests.test_cli import kg
-
-EXPECTED = Path(__file__).parent / "queries"
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +49,9 @@ def test_every_question_is_a_function_that_gives_its_rows(client: Client) -> Non
     assert len(client.questions) >= 60
     for id in client.questions:
         answer = getattr(client, id.replace("-", "_"))()
-        with (EXPECTED / f"{id}.tsv").open(encoding="utf-8", newline="") as file:
-            expected = list(csv.DictReader(file, delimiter="\t"))
-        assert answer.total == len(answer) == len(list(answer)) == len(expected), id
-        assert list(answer.columns) == list(answer[0]) == list(expected[0]), id
+        due = expected(id)
+        assert answer.total == len(answer) == len(list(answer)) == len(due), id
+        assert list(answer.columns) == list(answer[0]) == list(due[0]), id
 
 
 def test_both_ways_give_the_same_answer(here: Client, remote: Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import math
 import random
@@ -20,7 +19,8 @@ from kg.evidence.derived import ACTIVITY, GRAPH, Assessed, Derived, quads, round
 from kg.evidence.pooling import Reason
 from kg.evidence.reported import read
 from kg.snapshot import Snapshot, line_of, load_store
-from kg.terms import PROV, RDF, ROOT, STROMA, expand, prefixes
+from kg.terms import PROV, RDF, STROMA, expand, prefixes
+from tests.expected import expected
 
 PREFIXES = "".join(f"@prefix {name}: <{iri}> .\n" for name, iri in prefixes().items())
 
@@ -391,11 +391,6 @@ def test_rounding_is_half_to_even_with_no_negative_zero_and_nothing_infinite() -
 # Every interval again from its definition, by bisection in plain Python: no statistics library is asked.
 
 Z = 1.959963984540054  # of the normal distribution, two-sided 95 %
-
-
-def expected(question: str) -> list[dict[str, str]]:
-    with (ROOT / "tests" / "queries" / f"{question}.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def root(f: Callable[[float], float], low: float, high: float) -> float:

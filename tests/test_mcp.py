@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -22,8 +21,8 @@ from pyoxigraph import RdfFormat, parse
 from kg.canned import Catalogue
 from kg.snapshot import Snapshot
 from kg.terms import ROOT
+from tests.expected import expected
 
-EXPECTED = Path(__file__).parent / "queries"
 Call = Callable[..., CallToolResult]
 
 
@@ -86,13 +85,12 @@ def test_every_question_is_listed_and_answers(call: Call) -> None:
         id for id, question in catalogue.items() if question.topic == "dosing"
     }
     for id in catalogue:
-        with (EXPECTED / f"{id}.tsv").open(encoding="utf-8", newline="") as file:
-            expected = list(csv.DictReader(file, delimiter="\t"))
+        due = expected(id)
         answer = told(call("ask_question", id=id, limit=1000))
-        assert answer["total"] == len(expected), id
+        assert answer["total"] == len(due), id
         if answer["turtle"] is None:
-            assert len(answer["rows"]) == len(expected)
-            assert list(answer["columns"]) == list(answer["rows"][0]) == list(expected[0])
+            assert len(answer["rows"]) == len(due)
+            assert list(answer["columns"]) == list(answer["rows"][0]) == list(due[0])
 
 
 def test_pages_join_by_their_cursor(call: Call) -> None:

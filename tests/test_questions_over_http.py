@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,9 +16,9 @@ from kg.canned import Catalogue
 from kg.engine import Limits, guard
 from kg.engine.formats import Kind
 from kg.terms import ROOT, compress
+from tests.expected import expected
 
 CATALOGUE = Catalogue.read(ROOT / "queries")
-EXPECTED = Path(__file__).parent / "queries"
 GRAPHS = [
     id for id, question in CATALOGUE.items() if guard.inspect(question.text, Limits()).kind is Kind.GRAPH
 ]
@@ -32,11 +30,6 @@ TRIAL = "https://w3id.org/stroma/trial/NCT03691909"
 def web(site: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=site, timeout=30) as client:
         yield client
-
-
-def expected(id: str) -> list[dict[str, str]]:
-    with (EXPECTED / f"{id}.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def shown(row: dict[str, Any]) -> dict[str, str]:

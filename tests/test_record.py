@@ -157,7 +157,9 @@ def test_every_source_describes_itself_and_its_embedded_data_is_whole() -> None:
         assert info.name == name
         assert info.graph == mint("graph", name)
         assert all(info.ignored.values()), f"{name} ignores a field without a reason"
-        assert info.expected.records is not None, f"{name} expects no number of records"
+        # What is written here, row by row, is not counted: the number would be of the table itself.
+        counted = info.expected.records is not None
+        assert counted == (name != "mappings"), f"{name} expects no number of records"
 
 
 def test_an_unknown_source_is_answered_with_those_there_are() -> None:
