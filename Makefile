@@ -6,11 +6,12 @@ MINUTES ?= 15
 export HOST PORT
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help serve build bundles wheel screenshots test check bench hostile soak conformance clients lock clean
+.PHONY: help serve build bundles wheel screenshots test term check bench hostile soak conformance clients lock clean
 
 help:
 	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
 	@echo "make test    install and run every test"
+	@echo "make term    the build, the checks and the tests that a new term or mapping can break"
 	@echo "make check   style, types, and the checks of the ontology and the graph (kg check)"
 	@echo "make build   install and build the graph"
 	@echo "make bundles   build the scripts of the web pages anew (make serve does it once)"
@@ -34,6 +35,13 @@ test: .venv/test.stamp
 	@$(MAKE) --no-print-directory .venv/client-test.stamp || echo "Without npm: tests of the scripts are skipped." >&2
 	@$(MAKE) --no-print-directory clients || echo "Without Comunica: its tests are skipped." >&2
 	.venv/bin/python -m pytest
+
+# What a new term or mapping can break.
+term: .venv/test.stamp
+	.venv/bin/kg build
+	.venv/bin/kg check
+	.venv/bin/python -m pytest $(patsubst %,tests/test_%.py,entailments ontology ontology_annotations coverage \
+	  mappings obo queries examples)
 
 check: .venv/test.stamp
 	.venv/bin/ruff check .

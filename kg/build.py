@@ -27,7 +27,6 @@ from kg.changes import note_changes
 from kg.dump import write_dump
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.evidence import derivation, derived, findings, lines, links, registered, reported
-from kg.evidence.reported import Reported
 from kg.evidence.rules import RULES
 from kg.ontology import Ontology
 from kg.parts import Part, SourceInfo

@@ -42,12 +42,14 @@ def check(
     *,
     hermit: bool = False,
     mappings: Callable[[], Sequence[StromaError]] | None = None,
+    imports: Callable[[], Sequence[StromaError]] | None = None,
     claims: Callable[[], Mapping[str, tuple[int, int]]] | None = None,
 ) -> Iterator[Finding]:
     """Every check in turn, over the ontology in `root` and, where there is one, a snapshot.
 
-    `mappings` says what is wrong with the mappings to other vocabularies, `claims` how many rows of the
-    ledger of claims are formalised and how many text, by kind: a loader's business, so handed in.
+    `mappings` says what is wrong with the mappings to other vocabularies, `imports` with the lists of public
+    terms, `claims` how many rows of the ledger of claims are formalised and how many text, by kind: a
+    loader's business, so handed in.
     """
     try:
         ontology = ontologies.read(root / "ontology")
@@ -58,10 +60,12 @@ def check(
     places = checks.Places(ontology.files)
     yield _coverage(root / "ontology" / "coverage.tsv", ontology)
     if mappings is not None:
-        yield _mappings(mappings())
+        yield _tables("mappings", mappings(), "form, labels and verified ids hold")
+    if imports is not None:
+        yield _tables("imports", imports(), "every public term is listed and embedded")
     if claims is not None:
         yield _claims(claims)
-    yield from _checks("source", root / "ontology", checks.store_of_modules(ontology.files), places)
+    yield from _checks("source", root / "ontology", checks.store_of_modules(ontology.files), places, ontology)
     yield _consistency(ontology, snapshot, root / "ontology" / "rules", places)
     if hermit:
         yield _referee(ontology)
@@ -69,7 +73,7 @@ def check(
         yield Finding("shapes", True, "not checked: no graph is published yet (kg build)")
     else:
         graph = checks.store_of_graph(read_lines(snapshot))
-        yield from _checks("product", root / "ontology", graph, places)
+        yield from _checks("product", root / "ontology", graph, places, ontology)
         yield _shapes(snapshot, root / "ontology" / "shapes")
         found = page.read(read_lines(snapshot)).findings
         yield Finding("findings", True, page.counts(found))
@@ -114,11 +118,11 @@ def _coverage(table: Path, ontology: Ontology) -> Finding:
     )
 
 
-def _mappings(problems: Sequence[StromaError]) -> Finding:
+def _tables(name: str, problems: Sequence[StromaError], sound: str) -> Finding:
     if problems:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-        return Finding("mappings", False, "; ".join(map(str, problems[:5])) + more)
-    return Finding("mappings", True, "form, labels and verified ids hold")
+        return Finding(name, False, "; ".join(map(str, problems[:5])) + more)
+    return Finding(name, True, sound)
 
 
 def _claims(account: Callable[[], Mapping[str, tuple[int, int]]]) -> Finding:
@@ -137,7 +141,9 @@ def _claims(account: Callable[[], Mapping[str, tuple[int, int]]]) -> Finding:
     )
 
 
-def _checks(scope: str, folder: Path, store: Store, places: checks.Places) -> Iterator[Finding]:
+def _checks(
+    scope: str, folder: Path, store: Store, places: checks.Places, ontology: Ontology
+) -> Iterator[Finding]:
     """The checks of `ontology/checks/` over a store: a finding for each that fails, then one for all."""
     try:
         every = checks.read(folder / "checks")
@@ -147,7 +153,8 @@ def _checks(scope: str, folder: Path, store: Store, places: checks.Places) -> It
         yield Finding(f"{scope} checks", False, str(problem))
         return
     for check, faults in result.failed.items():
-        found = f"{check.problem} {checks.described(faults, places)}. {check.solution}"
+        what = checks.described(faults, places) + _nearest(faults, ontology)
+        found = f"{check.problem} {what}. {check.solution}"
         yield Finding(f"{scope} {check.name}", False, f"{check.severity}: {found}")
     if result.stale:
         found = f"explains warnings that no longer occur: {', '.join(result.stale)}. Remove the lines"
@@ -156,6 +163,15 @@ def _checks(scope: str, folder: Path, store: Store, places: checks.Places) -> It
         run = sum(not check.source_only or scope == "source" for check in every)
         seen = f"{result.explained} warnings, each explained, {result.notes} notes"
         yield Finding(f"{scope} checks", True, f"{run} checks: no error, {seen}")
+
+
+def _nearest(faults: Sequence[checks.Fault], ontology: Ontology) -> str:
+    """What is spelt like the faulty terms that no module declares, as a part of a message."""
+    near: dict[str, None] = {}
+    for fault in faults[:5]:
+        if fault.term.startswith("stroma:") and expand(fault.term) not in ontology.declared:
+            near |= dict.fromkeys(ontology.nearest(expand(fault.term)))
+    return f" (declared: {', '.join(near)})" if near else ""
 
 
 def _consistency(

@@ -766,12 +766,14 @@ def check(
     from kg.check import check as run
     from kg.snapshot import current
     from loaders.literature.ledger import account
-    from loaders.mappings.review import review
+    from loaders.mappings.review import review as mappings
+    from loaders.obo.review import review as imports
 
     settings = _settings()
     failed = 0
     published = current(settings.var)
-    for finding in run(settings.root, published, hermit=hermit, mappings=review, claims=account):
+    parts = {"mappings": mappings, "imports": imports}
+    for finding in run(settings.root, published, hermit=hermit, claims=account, **parts):
         print(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.check}: {finding.detail}", flush=True)
         failed += not finding.holds
     if failed:
@@ -1026,7 +1028,12 @@ def verify(
     print("every document and every claim's span is as it was read")
 
 
-@_verb("Check the mappings to other vocabularies.", "kg mappings", "kg mappings --against ../shared")
+@_verb(
+    "Check the mappings to other vocabularies, or find a term to map to.",
+    "kg mappings",
+    "kg mappings --against ../shared",
+    "kg mappings --find gingiva --against ../shared",
+)
 def mappings(
     against: Annotated[
         Path | None, typer.Option(help="A folder that holds the vocabularies' files, at any depth.")
@@ -1034,21 +1041,72 @@ def mappings(
     write: Annotated[
         bool, typer.Option("--write", help="Write ontology/mappings/verified.tsv from what the files show.")
     ] = False,
+    find: Annotated[
+        str, typer.Option("--find", help="List the terms with these words in their label, or this id.")
+    ] = "",
 ) -> None:
     """Check the mappings: form, labels, exactness, verified ids; with a folder, each object in it too."""
+    from loaders.mappings.review import find as look_up
     from loaders.mappings.review import review, verify
 
     if write and against is None:
         raise UsageError("--write: nothing to verify the ids with; give --against DIR too")
     if against is not None and not against.is_dir():
         raise UsageError(f"{against}: there is no such folder; give the one that holds the vocabularies")
+    if find:
+        if against is None:
+            raise UsageError("--find: nothing to look in; give --against DIR too")
+        found = look_up(find, against)
+        print(
+            "\n".join(
+                "\t".join(line) for line in (("object_id", "object_label", "object_source_version"), *found)
+            )
+        )
+        if not found:
+            raise UsageError(
+                f"no term below {against} has {find!r} in its label; try a shorter word or a synonym"
+            )
+        return
     problems = verify(against) if write and against else review(against)
     for problem in problems:
         print(problem)
     if problems:
-        raise SourceError(f"{len(problems)} mappings are not right; see above", source="mappings")
+        many = "1 place is" if len(problems) == 1 else f"{len(problems)} places are"
+        raise SourceError(f"{many} not right; see above", source="mappings")
     held = "form, labels and verified ids hold"
     print(held if against is None else "every mapping is as its vocabulary has it")
+
+
+@_verb(
+    "Check the lists of the public terms we use.",
+    "kg imports",
+    "kg imports --against ../shared/data/ontologies",
+)
+def imports(
+    against: Annotated[
+        Path | None,
+        typer.Option(help="A folder that holds the ontologies' files, at any depth: write what is missing."),
+    ] = None,
+) -> None:
+    """Compare the public terms of the modules, ontology/imports/ and the embedded table, or mend the two.
+
+    With a folder, a term of a module gets its line in ontology/imports/, and each term there its row in
+    loaders/obo/records/terms.tsv, with the parents that the files show. Prints what changed.
+    """
+    from loaders.obo.review import review, write
+
+    if against is not None:
+        if not against.is_dir():
+            raise UsageError(f"{against}: there is no such folder; give the one that holds the ontologies")
+        for line in write(against):
+            print(line)
+    problems = review()
+    for problem in problems:
+        print(problem)
+    if problems:
+        many = "1 place is" if len(problems) == 1 else f"{len(problems)} places are"
+        raise SourceError(f"{many} not right; see above", source="obo")
+    print("every public term is listed and embedded")
 
 
 @_verb(

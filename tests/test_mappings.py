@@ -21,7 +21,7 @@ from kg.snapshot import Snapshot, load_store
 from kg.terms import OWL, RDF, ROOT, SKOS, compress, expand, mint
 from loaders import catalog
 from loaders.mappings.loader import JUSTIFICATIONS, MOST_UNVERIFIED, PREDICATES, declared
-from loaders.mappings.review import review, verify
+from loaders.mappings.review import TABLES, find, review, verify
 from loaders.tables import rows
 
 FILES = sorted((ROOT / "ontology" / "mappings").glob("*.sssom.tsv"))
@@ -343,9 +343,15 @@ def test_exact_matches_never_join_two_terms_of_one_vocabulary(write: Write) -> N
 
 
 FALSE = {
-    "unknown id": ({"object_id": "CL:9999999"}, "value 'CL:9999999': is unknown to cl-general"),
-    "wrong label": ({"object_label": "MSC"}, "value 'MSC': is not the label in cl-general"),
-    "unknown file": ({"object_source_version": "cl.obo"}, "'CL:0000134': is unknown to cl.obo. Correct"),
+    "unknown id": (
+        {"object_id": "CL:9999999"},
+        "slim_2026-06-08.owl; there, CL:0000134 is called 'mesenchymal stem cell'. Correct the id",
+    ),
+    "wrong label": ({"object_label": "MSC"}, "'MSC': is not the label of CL:0000134 in cl-general"),
+    "unknown file": (
+        {"object_source_version": "cl.obo"},
+        "no file below",
+    ),
     # OBI 2026 replaced it by a term of COB (2026-11).
     "obsolete id": (
         {"object_id": "OBI:0000011", "object_source_version": "obi_2026.obo"},
@@ -363,6 +369,29 @@ def test_an_object_that_its_vocabulary_does_not_have_is_found(write: Write, shar
     fault = faults(write(first, change), shared)[-1]
     assert "cl.sssom.tsv:15" in fault
     assert message in fault
+
+
+def test_a_term_is_found_by_words_of_its_label_and_by_its_id(shared: Path) -> None:
+    folder = shared / "data" / "ontologies"
+    cell = ("CL:0002569", "mesenchymal stem cell of umbilical cord")
+    line = (*cell, "cl-basic_2022-12-15.obo")
+    assert line in find("cord Mesenchymal", folder)
+    assert {found[:2] for found in find("CL:0002569", folder)} == {cell}
+    # OBI 2026 replaced it by a term of COB (2026-11).
+    assert "OBI:0000011" not in {id for id, _, _ in find("OBI:0000011", folder)}
+
+
+def test_a_row_cut_short_is_told_alone(write: Write, tmp_path: Path) -> None:
+    # What stands below it is not read: no line of verified.tsv is called idle for that.
+    tables = tmp_path / "tables"
+    shutil.copytree(TABLES, tables)
+    path = tables / "cl.sssom.tsv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if line.startswith("stroma:"))
+    lines[first] = lines[first].rpartition("\t")[0] + "\n"
+    path.write_text("".join(lines), encoding="utf-8")
+    (problem,) = review(tables=tables)
+    assert "the row has 8 columns, the header 9" in str(problem)
 
 
 @pytest.fixture(scope="module")
@@ -430,7 +459,9 @@ def test_an_object_is_looked_up_in_a_compressed_list_of_a_package(write: Write, 
     terms_list(folder, GOOD["object_label"])
     assert all("verified.tsv" in fault for fault in faults(table, folder))  # found, only not listed yet
     terms_list(folder, "another name")
-    assert any("is not the label in PyPI some-terms 1.0" in fault for fault in faults(table, folder))
+    assert any(
+        "is not the label of CL:0000134 in PyPI some-terms 1.0" in fault for fault in faults(table, folder)
+    )
     terms_list(folder, GOOD["object_label"], deprecated=True)
     assert any("is obsolete in cells.json.zst" in fault for fault in faults(table, folder))
 
@@ -449,4 +480,4 @@ def test_what_was_verified_in_a_file_that_is_not_at_hand_stands_and_nothing_else
     assert review(tmp_path / "empty", tables=mine) == []
     (mine / "verified.tsv").write_text(listed, "utf-8")
     found = [str(fault) for fault in review(tmp_path / "empty", tables=mine)]
-    assert any("is unknown to PyPI some-terms" in fault for fault in found)
+    assert any("is called cells.json.zst" in fault for fault in found)

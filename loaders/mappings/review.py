@@ -5,6 +5,7 @@ Hides how an id is looked up in OBO, OWL and SSSOM files, in lists of terms and 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
@@ -44,8 +45,10 @@ def review(
     that is not below it cannot be asked: what `tables/verified.tsv` says of it stands.
     """
     mappings, problems = _sound(files or _files(tables))
+    # Where a row is wrong, the line of verified.tsv that its right form rests on is not to be removed.
+    whole = not files and not problems
     try:
-        problems += _listed(mappings, tables / _VERIFIED, whole=not files)
+        problems += _listed(mappings, tables / _VERIFIED, whole=whole)
     except SourceError as problem:
         problems.append(problem)
     if folder is not None:
@@ -65,6 +68,26 @@ def verify(folder: Path, tables: Path = TABLES) -> list[SourceError]:
         text = "".join("\t".join(line) + "\n" for line in (_VERIFIED_COLUMNS, *lines))
         (tables / _VERIFIED).write_text(text, encoding="utf-8")
     return problems
+
+
+def find(text: str, folder: Path) -> list[tuple[str, str, str]]:
+    """Id, label and file of the terms of the ontologies below `folder` that have all words in their label.
+
+    As a row of mappings has them: object_id, object_label, object_source_version. `text` may be an id too.
+    Terms that are obsolete in any of the files are left out, and files that do not parse.
+    """
+    words = text.lower().split()
+    found: list[tuple[str, str, str]] = []
+    obsolete: set[str] = set()
+    for path in sorted(folder.resolve().rglob("*")):
+        if path.name.endswith(_ONTOLOGIES):
+            with contextlib.suppress(SourceError):
+                for name, label, gone in formats.labels(path, "mappings"):
+                    if gone:
+                        obsolete.add(name)
+                    elif name == text or all(word in label.lower() for word in words):
+                        found.append((name, label, path.name))
+    return [line for line in found if line[0] not in obsolete]
 
 
 def _files(tables: Path) -> list[Path]:
@@ -117,6 +140,7 @@ def _listed(mappings: Iterable[Record], path: Path, *, whole: bool) -> Iterator[
         line = _verified(record)
         used.add(line)
         if line[-1] and line not in lines:
+            whole = False
             yield record.bad(
                 "object_id", line[0],
                 f"is not in {path.name} as {line[1]!r} of {line[2]}",
@@ -218,15 +242,37 @@ def _objects(mappings: Sequence[Record], folder: Path, listed: Path) -> Iterator
             # A list of some terms of a file shows what is in the file, never what is not.
             if _file(place) not in here and _verified(record) in before:
                 continue
+            if _file(place) in here:
+                problem = f"is unknown to {place}{_called(label, place, known)}"
+            else:
+                others = sorted(at for (at, id), labels in shown.items() if id == name and label in labels)
+                there = f"; {others[0]} there has the id with this label" if others else ""
+                problem = f"cannot be looked up: no file below {folder} is called {_file(place)}{there}"
             yield record.bad(
-                "object_id", name, f"is unknown to {place}",
+                "object_id", name, problem,
                 'Correct the id or the file, or leave the file out and start the comment with "unverified:"',
             )  # fmt: skip
         elif label not in shown[_file(place), name]:
             labels = ", ".join(sorted(map(repr, shown[_file(place), name])))
             yield record.bad(
-                "object_label", label, f"is not the label in {place}, which is {labels}", "Write that one"
-            )
+                "object_label", label,
+                f"is not the label of {name} in {place}, which is {labels}{_called(label, place, known)}",
+                "Correct the label or the id",
+            )  # fmt: skip
+
+
+def _called(label: str, place: str, files: Iterable[Path]) -> str:
+    """Which id has this label in the file that a row names, as the end of a message; "" where none has."""
+    for path in files:
+        if path.name == _file(place) and path.name.endswith(_ONTOLOGIES):
+            ids = [
+                id
+                for id, name, gone in formats.labels(path, "mappings")
+                if name.lower() == label.lower() and not gone
+            ]
+            if ids:
+                return f"; there, {ids[0]} is called {label!r}"
+    return ""
 
 
 def _file(place: str) -> str:

@@ -1,6 +1,6 @@
-"""Writes the embedded table of terms again: `python -m loaders.obo.embedded FOLDER > …/records/terms.tsv`.
+"""The embedded table of terms, told anew from ontology files (`kg imports --against DIR` writes it).
 
-FOLDER holds the ontology files. Kind and parents of a term come from its own ontology's newest file (`cl-…`
+Kind and parents of a term come from its own ontology's newest file (`cl-…`
 for CL), else from another. The label is that of `ontology/imports/`, seen in the file if the file agrees;
 our files lag behind some renamings.
 """
@@ -8,7 +8,6 @@ our files lag behind some renamings.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,8 +42,3 @@ def table(files: Sequence[Path]) -> str:
         row = [name, kind, label, *parents, seen]
         lines.append("\t".join(row))
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    suffixes = (".obo", ".gz", ".owl", ".ttl")
-    sys.stdout.write(table([path for path in sorted(Path(sys.argv[1]).iterdir()) if path.suffix in suffixes]))

@@ -76,6 +76,40 @@ def read(path: Path, wanted: Set[str], source: str) -> Ontology:
         raise _cut_off(path, source, None) from problem
 
 
+def labels(path: Path, source: str) -> Iterator[tuple[str, str, bool]]:
+    """CURIE, label and whether it is obsolete, of every labelled term of an ontology file."""
+    if ".obo" in path.suffixes:
+        open_ = gzip.open if path.suffix == ".gz" else open
+        with open_(path, "rt", encoding="utf-8") as handle:
+            for _, _, tags in _stanzas(handle, path, source):
+                values = dict(tag.strip().partition(": ")[::2] for tag in reversed(tags))
+                if "id" in values and "name" in values:
+                    yield values["id"], values["name"], values.get("is_obsolete") == "true"
+        return
+    if _is_owl_xml(path):
+        ontology = pyhornedowl.open_ontology_from_file(str(path), "owx")
+        entities = ontology.get_classes() | ontology.get_object_properties()
+        names = ((entity, ontology.get_annotations(entity, RDFS.label.value)) for entity in sorted(entities))
+        for entity, texts in names:
+            yield from ((curie(entity), text, False) for text in texts[:1])
+        return
+    found: dict[str, str] = {}
+    obsolete: set[str] = set()
+    format_ = RdfFormat.TURTLE if path.suffix == ".ttl" else RdfFormat.RDF_XML
+    try:
+        for triple in parse(path=str(path), format=format_, base_iri=path.as_uri()):
+            if isinstance(triple.subject, NamedNode) and isinstance(triple.object, Literal):
+                if triple.predicate == RDFS.label:
+                    found.setdefault(curie(triple.subject.value), triple.object.value)
+                elif triple.predicate == OWL.deprecated and triple.object.value in ("true", "1"):
+                    obsolete.add(curie(triple.subject.value))
+    except SyntaxError as problem:
+        raise SourceError(
+            f"does not parse: {problem.msg}", source=source, file=path.name, advice="Fetch the file again"
+        ) from problem
+    yield from ((name, label, name in obsolete) for name, label in found.items())
+
+
 def _cut_off(path: Path, source: str, line: int | None) -> SourceError:
     place = path.name if line is None else f"{path.name}:{line}"
     return SourceError("the file is cut off", source=source, file=place, advice="Fetch the file again")
