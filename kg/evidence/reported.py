@@ -670,7 +670,10 @@ def _trials(
     for iri, thing in things.items():
         if iri.value.startswith(BASE + "trial/"):
             named = (STROMA.hasArm, STROMA.hasPlannedOutcome, STROMA.hasPublication)
-            for part in (part for predicate in named for part in thing.nodes(predicate)):
+            parts = [part for predicate in named for part in thing.nodes(predicate)]
+            for reference in thing.nodes(STROMA.hasReference):
+                parts += things.get(reference, Thing(reference)).nodes(DCTERMS.references)
+            for part in parts:
                 found.setdefault(part, {})[iri] = None
                 for regimen in things.get(part, Thing(part)).nodes(STROMA.hasIntervention):
                     found.setdefault(regimen, {})[iri] = None
