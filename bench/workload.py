@@ -26,7 +26,11 @@ class Query:
 
 def questions() -> list[Query]:
     """Every published question with its parameters as they stand."""
-    return [Query(id, question.text) for id, question in Catalogue.read(ROOT / "queries").items()]
+    catalogue = Catalogue.read(ROOT / "queries")
+    return [
+        Query(id, question.text, TRIPLES if "\nCONSTRUCT" in question.text else JSON)
+        for id, question in catalogue.items()
+    ]
 
 
 def shapes() -> list[Query]:
