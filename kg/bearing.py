@@ -1,10 +1,8 @@
 """What bears on a proposition: everything said for it and against it, by source, strength and level.
 
-Hides what counts. For: every claim, record, inference or computation that gives the proposition itself.
-Against: the same edge denied, or affirmed with the opposite relation (`stroma:oppositeOf` in the ontology) of
-the same two things. Beside, and not counted: the same relation of a kind below or above. A claim that is
-hedged or recommends counts on its side under that word; silence counts for nothing. Asked of an engine: the
-limits of a query hold.
+Hides how it is gathered, and decides nothing: for it are the claims that assert it, and for, against or
+undecided what `graph:evidence-lines` says (`kg.evidence.lines` is where that is defined). Beside, and not
+counted: the same relation of a kind below or above. Asked of an engine: the limits of a query hold.
 """
 
 from __future__ import annotations
@@ -24,31 +22,37 @@ from kg.engine import Engine, Limits
 from kg.errors import UsageError
 from kg.names import Names, named, names
 from kg.rows import Node, listed, rows, text_of
-from kg.terms import BASE, PROV, RDF, STROMA, compress, prefixes
+from kg.terms import BASE, OBO, PROV, RDF, STROMA, compress, prefixes
 
-Stance = OneOf["for", "against", "beside"]
-STANCES: tuple[Stance, ...] = ("for", "against", "beside")
+Stance = OneOf["for", "against", "inconclusive", "beside"]
+STANCES: tuple[Stance, ...] = ("for", "against", "inconclusive", "beside")
 FORMATS = ("text", "json", "turtle")
 _PROPOSITIONS = 40  # of one thing, at most; a thing with more is asked by one of them
 _BESIDE = 40
-_SAID_BY_GRAPH = ("LevelRecorded", "LevelInferred", "LevelRecomputed")  # what speaks without a claim
+_DIRECTIONS: dict[Stance, NamedNode] = {
+    "for": OBO.SEPIO_0000007,
+    "against": OBO.SEPIO_0000008,
+    "inconclusive": OBO.SEPIO_0000009,
+}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One voice: its stance, the proposition it gives, and who speaks.
+    """One voice: its stance, who speaks, and what it gives.
 
-    `saying` is a claim's; without one `graph` is the graph that holds the edge. `level`, `evidence` (ECO),
-    `study`, `species`, `modality` and `confidence` are IRIs, or "" where nothing is said; `basis` says why
-    that confidence.
+    `who` is the IRI of a claim, a registry's record, a derived number, or the graph that holds the edge.
+    `proposition` is what it says; None of a number or record that says it otherwise, of which `words` tell.
+    `saying` is a claim's. `level`, `evidence` (ECO), `study`, `species`, `modality` and `confidence` are
+    IRIs, or "" where nothing is said; `basis` says why that confidence.
     """
 
     stance: Stance
-    proposition: Said
+    who: str
+    proposition: Said | None
     saying: Saying | None
-    graph: str
     level: str
     modality: str = ""
+    words: str = ""
     evidence: str = ""
     study: str = ""
     species: str = ""
@@ -99,7 +103,7 @@ async def bearings(engine: Engine, iri: str, limits: Limits) -> tuple[list[Beari
     mentioned: set[str] = set()
     for each in found:
         mentioned |= claims.mentioned(
-            [each.proposition, *(line.proposition for line in each.lines)], each.findings
+            [each.proposition, *(line.proposition for line in each.lines if line.proposition)], each.findings
         )
         mentioned |= {iri for line in each.lines for iri in line.named}
     return found, await names(engine, {name for name in mentioned if name}, limits)
@@ -113,14 +117,15 @@ async def _propositions(engine: Engine, iri: str, limits: Limits) -> list[Said]:
     elif kind == "claim":
         found = await claims.said_by(engine, iri, limits)
     else:
-        # Of numbers and labels there is nothing to weigh here: what a thing does to another is meant.
+        # What a thing does to another is meant; its numbers and labels only where something bears on them.
         found = await claims.propositions(
             engine,
             f"""{{ SELECT DISTINCT ?proposition WHERE {{
               {{ ?proposition stroma:propositionSubject {node} }} UNION
               {{ ?proposition stroma:propositionObject {node} }}
               ?proposition stroma:propositionPredicate ?relation ; stroma:propositionObject ?what .
-              ?relation a owl:ObjectProperty . FILTER(isIRI(?what))
+              OPTIONAL {{ ?proposition obo:SEPIO_0000007|obo:SEPIO_0000008|obo:SEPIO_0000009 ?line }}
+              FILTER(BOUND(?line) || (isIRI(?what) && EXISTS {{ ?relation a owl:ObjectProperty }}))
             }} ORDER BY ?proposition LIMIT {_PROPOSITIONS} }}""",
             limits,
         )
@@ -133,31 +138,11 @@ async def _propositions(engine: Engine, iri: str, limits: Limits) -> list[Said]:
 
 
 async def _bearing(engine: Engine, said: Said, limits: Limits) -> Bearing:
-    pattern = _same(said, said.predicate, not said.positive)
-    against = [await claims.propositions(engine, pattern, limits)]
-    opposite = await rows(
-        engine, f"SELECT ?r WHERE {{ {NamedNode(said.predicate)} stroma:oppositeOf ?r }} ORDER BY ?r", limits
-    )
-    against += [
-        await claims.propositions(engine, _same(said, row["r"].value, said.positive), limits)
-        for row in opposite
-    ]
-    beside = await claims.propositions(engine, _beside(said), limits) if _relates(said) else []
-    lines: list[Line] = []
-    for stance, propositions in (
-        ("for", [said]),
-        ("against", [each for group in against for each in group]),
-        ("beside", beside),
-    ):
-        for each in propositions:
-            lines += await _voices(engine, _stance(stance), each, limits)
-    # An edge can be in the graph that nobody has put into a proposition: an inference, a registry's record.
-    for row in opposite:
-        there = replace(said, iri="", predicate=row["r"].value, sayings=(), records=())
-        if not any(
-            line.proposition.predicate == there.predicate for line in lines if line.stance == "against"
-        ):
-            lines += await _edges(engine, "against", there, set(), limits)
+    lines = [_claimed("for", said, saying) for saying in said.sayings]
+    lines += await _evidence(engine, said, limits)
+    if isinstance(said.object, NamedNode):
+        for each in await claims.propositions(engine, _beside(said), limits):
+            lines += [_claimed("beside", each, saying) for saying in each.sayings]
     found = await asyncio.gather(
         claims.findings(engine, limits, about=said.iri),
         *(claims.findings(engine, limits, about=saying.claim) for saying in said.sayings),
@@ -166,21 +151,58 @@ async def _bearing(engine: Engine, said: Said, limits: Limits) -> Bearing:
     return Bearing(said, tuple(await _told(engine, lines, limits)), tuple(findings.values()))
 
 
-def _stance(word: str) -> Stance:
-    return next(stance for stance in STANCES if stance == word)
+def _claimed(stance: Stance, given: Said | None, saying: Saying, words: str = "") -> Line:
+    return Line(stance, saying.claim, given, saying, saying.level, saying.modality, words)
 
 
-def _relates(said: Said) -> bool:
-    return isinstance(said.object, NamedNode)
-
-
-def _same(said: Said, predicate: str, positive: bool) -> str:
-    polarity = STROMA.PolarityPositive if positive else STROMA.PolarityNegative
-    return (
-        f"?proposition stroma:propositionSubject {NamedNode(said.subject)} ; "
-        f"stroma:propositionPredicate {NamedNode(predicate)} ; "
-        f"stroma:propositionObject {said.object} ; stroma:polarity {polarity} ."
+async def _evidence(engine: Engine, said: Said, limits: Limits) -> list[Line]:
+    """What `graph:evidence-lines` has of a proposition."""
+    stances = {direction.value: stance for stance, direction in _DIRECTIONS.items()}
+    found = await rows(
+        engine,
+        f"""SELECT DISTINCT ?direction ?who ?level ?label ?computation ?text WHERE {{
+          VALUES ?direction {{ {listed(stances)} }}
+          {NamedNode(said.iri)} ?direction ?who .
+          OPTIONAL {{ ?who stroma:statementLevel ?level }}
+          OPTIONAL {{ ?who rdfs:label ?label FILTER(LANG(?label) = "en") }}
+          OPTIONAL {{ ?who stroma:computation ?computation }}
+          OPTIONAL {{ ?who stroma:claimText ?text }}
+        }} ORDER BY ?direction ?who ?label ?text""",
+        limits,
     )
+    once = {(row["direction"].value, row["who"].value): row for row in reversed(found)}
+    told = {key: once[key] for key in dict.fromkeys((r["direction"].value, r["who"].value) for r in found)}
+    spoken = [who for _, who in told if who.startswith(f"{BASE}claim/")]
+    given = await claims.propositions(
+        engine, f"VALUES ?by {{ {listed(spoken)} }} ?by stroma:asserts ?proposition .", limits
+    ) if spoken else []  # fmt: skip
+    lines = []
+    for (direction, who), row in told.items():
+        stance = stances[direction]
+        sayings = [(each, saying) for each in given for saying in each.sayings if saying.claim == who]
+        if sayings:
+            near = _nearest((each for each, _ in sayings), said)
+            lines.append(_claimed(stance, near, sayings[0][1], "" if near else text_of(row, "text")))
+            continue
+        # Of a graph or a record that says the same, the edge is what it says.
+        same = stance == "for" and "computation" not in row
+        level = text_of(row, "level") or STROMA.LevelRecorded.value
+        words = ": ".join(filter(None, (text_of(row, name) for name in ("label", "computation"))))
+        lines.append(Line(stance, who, said if same else None, None, level, words="" if same else words))
+    return lines
+
+
+def _nearest(given: Iterable[Said], said: Said) -> Said | None:
+    """What a claim says that bears on a proposition: of the same thing, else in the same relation."""
+
+    def far(each: Said) -> int:
+        if each.subject == said.subject and said.object == each.object:
+            return 0
+        if each.predicate != said.predicate:
+            return 3
+        return 1 if each.subject == said.subject else 2
+
+    return min((each for each in given if far(each) < 3), key=far, default=None)
 
 
 def _beside(said: Said) -> str:
@@ -196,33 +218,6 @@ def _beside(said: Said) -> str:
       ?proposition stroma:propositionPredicate {NamedNode(said.predicate)} .
       FILTER(?proposition != {NamedNode(said.iri)})
     }} ORDER BY ?proposition LIMIT {_BESIDE} }}"""
-
-
-async def _voices(engine: Engine, stance: Stance, said: Said, limits: Limits) -> list[Line]:
-    lines = [Line(stance, said, saying, "", saying.level, saying.modality) for saying in said.sayings]
-    return lines + await _edges(engine, stance, said, {line.level for line in lines}, limits)
-
-
-async def _edges(engine: Engine, stance: Stance, said: Said, heard: set[str], limits: Limits) -> list[Line]:
-    """The graphs that hold the edge itself and speak without a claim: records, inferences, computations."""
-    if not said.positive:
-        return []
-    levels = listed(STROMA(name).value for name in _SAID_BY_GRAPH)
-    found = await rows(
-        engine,
-        f"""SELECT DISTINCT ?g ?level WHERE {{
-          VALUES ?level {{ {levels} }}
-          GRAPH ?g {{ {NamedNode(said.subject)} {NamedNode(said.predicate)} {said.object} }}
-          ?g stroma:statementLevel ?level .
-        }} ORDER BY ?g""",
-        limits,
-    )
-    # What is recorded by claims of records has been heard already.
-    return [
-        Line(stance, said, None, row["g"].value, row["level"].value)
-        for row in found
-        if row["level"].value not in heard
-    ]
 
 
 async def _told(engine: Engine, lines: Sequence[Line], limits: Limits) -> list[Line]:
@@ -287,8 +282,10 @@ def as_text(found: Iterable[Bearing], known: Names) -> str:
                 if line.stance != stance:
                     continue
                 out.append(f"  {stance:<8} {_who(line, name)}")
-                if (line.proposition.iri or stance) != each.proposition.iri:
+                if line.proposition is not None and line.proposition.iri != each.proposition.iri:
                     out.append(f"           {sentence(line.proposition, known)}")
+                if line.words:
+                    out.append(f"           {line.words}")
                 more = [
                     *map(name, (line.level, line.modality, line.evidence, line.study, line.species)),
                     line.population, name(line.confidence), line.basis and f"({line.basis})", line.day,
@@ -325,7 +322,7 @@ def summary(each: Bearing, known: Names) -> list[str]:
 def _who(line: Line, name: object) -> str:
     saying = line.saying
     if saying is None:
-        return compress(line.graph)
+        return compress(line.who)
     where = ""
     if saying.place is not None:
         place = saying.place
@@ -358,7 +355,7 @@ def as_json(found: Iterable[Bearing], known: Names) -> str:
         saying = each.saying
         return {
             "stance": each.stance,
-            "proposition": proposition(each.proposition),
+            "proposition": proposition(each.proposition) if each.proposition else None,
             "claim": saying.claim if saying else None,
             "id": (saying.id or None) if saying else None,
             "place": asdict(saying.place) if saying and saying.place else None,
@@ -394,27 +391,29 @@ def as_json(found: Iterable[Bearing], known: Names) -> str:
 
 
 def as_turtle(found: Iterable[Bearing]) -> bytes:
-    """The propositions, who asserts them, and of the opposite ones that they are disputed (cito:disputes)."""
+    """The propositions, who asserts them, and their evidence lines, as the graph has them (SEPIO)."""
     triples: dict[Triple, None] = {}
     for each in found:
         for line in each.lines:
-            said = line.proposition
-            if not said.iri:
-                continue
-            own = NamedNode(said.iri)
-            polarity = STROMA.PolarityPositive if said.positive else STROMA.PolarityNegative
-            add: list[tuple[NamedNode, NamedNode, Node]] = [
-                (own, RDF.type, STROMA.Proposition),
-                (own, STROMA.propositionSubject, NamedNode(said.subject)),
-                (own, STROMA.propositionPredicate, NamedNode(said.predicate)),
-                (own, STROMA.propositionObject, said.object),
-                (own, STROMA.polarity, polarity),
-            ]
-            if line.stance == "against":
-                add.append((own, _DISPUTES, NamedNode(each.proposition.iri)))
+            add: list[tuple[NamedNode, NamedNode, Node]] = []
+            for said in filter(None, (each.proposition, line.proposition)):
+                own = NamedNode(said.iri)
+                polarity = STROMA.PolarityPositive if said.positive else STROMA.PolarityNegative
+                add += [
+                    (own, RDF.type, STROMA.Proposition),
+                    (own, STROMA.propositionSubject, NamedNode(said.subject)),
+                    (own, STROMA.propositionPredicate, NamedNode(said.predicate)),
+                    (own, STROMA.propositionObject, said.object),
+                    (own, STROMA.polarity, polarity),
+                ]
+            asserted = line.proposition is not None and line.saying is not None
+            if line.stance in _DIRECTIONS and not (asserted and line.proposition == each.proposition):
+                about = NamedNode(each.proposition.iri)
+                add.append((about, _DIRECTIONS[line.stance], NamedNode(line.who)))
             if line.saying is not None:
                 claim = NamedNode(line.saying.claim)
-                add.append((claim, STROMA.asserts, own))
+                if line.proposition is not None:
+                    add.append((claim, STROMA.asserts, NamedNode(line.proposition.iri)))
                 for predicate, value in (
                     (STROMA.statementLevel, line.level), (STROMA.modality, line.modality),
                     (STROMA.evidenceType, line.evidence), (STROMA.evidenceStudyType, line.study),
@@ -425,10 +424,6 @@ def as_turtle(found: Iterable[Bearing]) -> bytes:
                 if line.basis:
                     add.append((claim, STROMA.confidenceBasis, Literal(line.basis, language="en")))
             triples |= {Triple(*parts): None for parts in add}
-    named_here = {**prefixes(), "cito": "http://purl.org/spar/cito/"}
-    written = serialize(triples, format=RdfFormat.TURTLE, prefixes=named_here)
+    written = serialize(triples, format=RdfFormat.TURTLE, prefixes=dict(prefixes()))
     assert written is not None
     return written
-
-
-_DISPUTES = NamedNode("http://purl.org/spar/cito/disputes")

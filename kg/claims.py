@@ -125,15 +125,14 @@ async def said_by(engine: Engine, claim: str, limits: Limits) -> list[Said]:
 
 
 async def said_against(engine: Engine, claim: str, limits: Limits) -> list[Said]:
-    """What others say of the same things with the opposite polarity."""
+    """What others say that speaks against a claim, by the evidence lines of its propositions."""
     return await propositions(
         engine,
         f"""{NamedNode(claim)} stroma:asserts ?own .
-        ?own stroma:propositionSubject ?s ; stroma:propositionPredicate ?p ; stroma:propositionObject ?o ;
-             stroma:polarity ?its .
-        ?proposition stroma:propositionSubject ?s ; stroma:propositionPredicate ?p ;
-                     stroma:propositionObject ?o ; stroma:polarity ?other .
-        FILTER(?other != ?its)""",
+        ?own obo:SEPIO_0000008 ?other ; stroma:propositionSubject ?its ; stroma:propositionPredicate ?as .
+        ?other stroma:asserts ?proposition .
+        ?proposition stroma:propositionSubject ?s ; stroma:propositionPredicate ?p .
+        FILTER(?s = ?its || ?p = ?as)""",
         limits,
     )
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import urllib.request
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 from pyoxigraph import RdfFormat, parse
@@ -16,9 +17,12 @@ from kg.cli import app
 from kg.engine import Limits
 from kg.engine.memory import MemoryEngine
 from kg.errors import UsageError
+from kg.evidence.derivation import derive
+from kg.evidence.lines import quads
+from kg.evidence.reported import read
 from kg.names import Names
-from kg.snapshot import Snapshot, read_lines, write_snapshot
-from kg.terms import BASE, ROOT, STROMA, expand
+from kg.snapshot import Snapshot, line_of, read_lines, write_snapshot
+from kg.terms import BASE, OBO, ROOT, STROMA, expand
 
 O = f"{BASE}ontology/"  # noqa: E741
 ROS, SURVIVAL = expand("CHEBI:26523").value, f"{O}MSCSurvival"
@@ -36,7 +40,7 @@ def asked(snapshot: Snapshot, iri: str) -> tuple[list[Bearing], Names]:
 def claim(name: str, subject: str, relation: str, value: str, polarity: str = "Positive") -> str:
     """A planted claim of one proposition, as N-Quads."""
     own, proposition = f"<{BASE}claim/{name}>", f"<{BASE}proposition/{name}>"
-    graph = f"<{BASE}graph/planted> ."
+    graph = f"<{BASE}graph/literature> ."
     return "".join(
         f"{line} {graph}\n"
         for line in (
@@ -63,8 +67,17 @@ def planted(embedded: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Sna
         + claim("OTHER", ROS, "enhances", f"{O}MSCMigration")
         + claim("ANOTHER", f"{O}Hypoxia", "enhances", SURVIVAL)
     )
-    lines = [*read_lines(embedded), *(line.encode() + b"\n" for line in more.splitlines())]
-    return write_snapshot(lines, tmp_path_factory.mktemp("planted"), version=embedded.version)
+    return with_more(embedded, more, tmp_path_factory.mktemp("planted"))
+
+
+def with_more(embedded: Snapshot, more: str, folder: Path) -> Snapshot:
+    """The embedded graph with statements more, and the evidence lines that they give."""
+    old = f" <{BASE}graph/evidence-lines> .\n".encode()
+    kept = [line for line in read_lines(embedded) if not line.endswith(old)]
+    told = [*kept, *(line.encode() + b"\n" for line in more.splitlines())]
+    known = read(told)
+    lines = map(line_of, quads(known, derive(known)[0], told))
+    return write_snapshot([*told, *lines], folder, version=embedded.version)
 
 
 def test_who_denies_it_and_who_says_the_opposite_speaks_against_it_and_nobody_else(planted: Snapshot) -> None:
@@ -108,12 +121,11 @@ def test_what_is_inferred_speaks_against_a_claim_of_the_opposite(
     )
     compound = inferred[0].strip("<>")
     more = claim("HARM", compound, "impairs", SURVIVAL)
-    lines = [*read_lines(embedded), *(line.encode() + b"\n" for line in more.splitlines())]
-    planted = write_snapshot(lines, tmp_path_factory.mktemp("harm"), version=embedded.version)
+    planted = with_more(embedded, more, tmp_path_factory.mktemp("harm"))
     (found,), _ = asked(planted, f"{BASE}proposition/HARM")
     (voice,) = (line for line in found.lines if line.stance == "against")
     assert (voice.level, voice.saying) == (STROMA.LevelInferred.value, None)
-    assert voice.graph.endswith("/graph/inferred/relation")
+    assert voice.who.endswith("/graph/inferred/relation")
 
 
 def test_a_proposition_in_two_documents_has_a_voice_for_each(embedded: Snapshot) -> None:
@@ -143,6 +155,53 @@ def test_a_finding_is_shown_with_the_proposition_it_involves(embedded: Snapshot)
     assert found.findings
 
 
+def test_numbers_and_others_comparisons_bear_on_a_comparison(embedded: Snapshot) -> None:
+    """Document 001, line 52: significant at year five (B267); not significant, no year named (B264)."""
+    comparison = "observation/001-52-yang2025-msc-vs-yang2025-msc-ifng-DAS28Remission-60m"
+    found, known = asked(embedded, f"{BASE}{comparison}")
+    (significant,) = (each for each in found if each.proposition.predicate == f"{O}isSignificant")
+    (against,) = (line for line in significant.lines if line.stance == "against")
+    assert against.saying is not None
+    assert against.saying.id == "B264"
+    assert against.proposition is not None
+    assert (against.proposition.predicate, against.proposition.object.value) == (f"{O}isSignificant", "false")
+    (number,) = (line for line in significant.lines if line.saying is None)
+    assert (number.stance, number.proposition) == ("for", None)
+    assert number.words.endswith(": 7 of 28 against 2 of 69")
+    (favoured,) = (each for each in found if each.proposition.predicate == f"{O}favoursGroup")
+    assert "B264" in {
+        line.saying.id for line in favoured.lines if line.stance == "inconclusive" and line.saying
+    }
+    assert "inconclusive B264, document 001, line 52, characters 4473-4499" in as_text(found, known)
+
+
+def test_what_bears_on_a_proposition_is_what_the_graph_s_lines_say(embedded: Snapshot) -> None:
+    """An independent path: all lines of the graph, read as text; every proposition that has one is asked."""
+    names = {"07": "for", "08": "against", "09": "inconclusive"}
+    held: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for line in read_lines(embedded):
+        subject, predicate, value = (part.strip("<>") for part in line.decode().split(" ", 3)[:3])
+        if predicate.startswith("http://purl.obolibrary.org/obo/SEPIO_00000"):
+            held[subject].add((names[predicate[-2:]], value))
+    assert len(held) > 50
+
+    async def run() -> dict[str, set[tuple[str, str]]]:
+        told = {}
+        async with MemoryEngine(embedded, workers=1) as engine:
+            for iri in sorted(held)[::4]:
+                ((one,), _) = await bearings(engine, iri, Limits())
+                asserted = {saying.claim for saying in one.proposition.sayings}
+                told[iri] = {
+                    (line.stance, line.who)
+                    for line in one.lines
+                    if line.stance != "beside" and line.who not in asserted
+                }
+        return told
+
+    told = asyncio.run(run())
+    assert told == {iri: held[iri] for iri in told}
+
+
 def test_json_and_turtle_say_the_same_as_the_text(planted: Snapshot) -> None:
     found, known = asked(planted, f"{BASE}claim/A255")
     told = json.loads(as_json(found, known))
@@ -152,8 +211,8 @@ def test_json_and_turtle_say_the_same_as_the_text(planted: Snapshot) -> None:
     triples = list(parse(as_turtle(found), format=RdfFormat.TURTLE))
     asserted = {(t.subject.value, t.object.value) for t in triples if t.predicate == STROMA.asserts}
     assert (f"{BASE}claim/OPPOSITE", f"{BASE}proposition/OPPOSITE") in asserted
-    disputed = {t.subject.value for t in triples if t.predicate.value.endswith("cito/disputes")}
-    assert disputed == {f"{BASE}proposition/OPPOSITE", f"{BASE}proposition/DENIAL"}
+    disputing = {t.object.value for t in triples if t.predicate == OBO.SEPIO_0000008}
+    assert disputing == {f"{BASE}claim/OPPOSITE", f"{BASE}claim/DENIAL"}
 
 
 def test_a_thing_nobody_relates_to_another_is_told_with_the_way_out(embedded: Snapshot) -> None:
@@ -229,4 +288,4 @@ def test_the_counts_by_level_are_those_of_the_lines_themselves(embedded: Snapsho
         for row in (line.split("\t") for line in table)
     }
     assert expected == {key: (claims[key], len(propositions[key])) for key in claims}
-    assert set(STANCES) == {"for", "against", "beside"}
+    assert set(STANCES) == {"for", "against", "inconclusive", "beside"}

@@ -14,7 +14,7 @@ from kg.claims import Found, Said
 from kg.engine import Limits
 from kg.engine.memory import MemoryEngine
 from kg.snapshot import Snapshot, write_snapshot
-from kg.terms import STROMA, expand
+from kg.terms import OBO, STROMA, expand
 
 CONTRADICTION = expand("finding:different-values/2f8413c8cef00ff2a919").value  # bDMARD use: 13 or 10
 
@@ -102,6 +102,8 @@ def test_what_others_deny_stands_against_a_claim(tmp_path: Path) -> None:
         }  # fmt: skip
         lines += [f"<{example}{name}> <{STROMA(p).value}> {o} <{example}g> ." for p, o in facts.items()]
         lines.append(f"<{example}says-{name}> <{STROMA.asserts.value}> <{example}{name}> <{example}g> .")
+    disputing = OBO.SEPIO_0000008.value
+    lines.append(f"<{example}yes> <{disputing}> <{example}says-no> <{example}g> .")
     quads = parse("\n".join(lines), format=RdfFormat.N_QUADS)
     snapshot = write_snapshot(quads, tmp_path, version="2026-11-22")
 

@@ -85,11 +85,20 @@ def lines(reported: Reported, numbers: Iterable[Derived], stated: Iterable[bytes
 
 
 def _without_a_claim(reported: Reported, stated: Iterable[bytes]) -> Iterator[Line]:
-    """Registries, the ontology and inferences that have a claimed edge without a claim of their own."""
-    claimed: dict[bytes, dict[bytes, list[Proposition]]] = {}
+    """Registries, the ontology and inferences that have a claimed edge, or the opposite of one, without a
+    claim of their own."""
+    claimed: dict[bytes, dict[bytes, list[tuple[Proposition, Direction]]]] = {}
+
+    def expect(each: Proposition, predicate: NamedNode, direction: Direction) -> None:
+        start = f"{each.subject} {predicate}".encode()
+        value = _plain(str(each.object).encode())
+        claimed.setdefault(start, {}).setdefault(value, []).append((each, direction))
+
     for each in reported.propositions:
-        start = f"{each.subject} {each.predicate}".encode()
-        claimed.setdefault(start, {}).setdefault(_plain(str(each.object).encode()), []).append(each)
+        expect(each, each.predicate, Direction.SUPPORTS if each.positive else Direction.DISPUTES)
+        # Who denies that it enhances does not say that it impairs.
+        for opposite in reported.opposites.get(each.predicate, ()) if each.positive else ():
+            expect(each, opposite, Direction.DISPUTES)
     for line in stated:
         subject, predicate, rest = line.split(b" ", 2)
         values = claimed.get(subject + b" " + predicate)
@@ -99,9 +108,8 @@ def _without_a_claim(reported: Reported, stated: Iterable[bytes]) -> Iterator[Li
         if not _speaks_by_itself(graph):
             continue
         node = NamedNode(graph[1:-1].decode())
-        for each in values.get(_plain(value), ()):
+        for each, direction in values.get(_plain(value), ()):
             if all(claim.graph != node for claim in each.claims):
-                direction = Direction.SUPPORTS if each.positive else Direction.DISPUTES
                 for evidence in reported.records(each.subject, node) or (node,):
                     yield Line(each.iri, direction, evidence)
 
