@@ -459,11 +459,21 @@ def _plain(value: str | int | float | bool | None) -> str | int | float:
     "Say why a statement is in the graph.",
     "kg why product:prednisone a stroma:CautionedCoMedication",
     "kg why stroma:WhartonJellyMSCProduct rdfs:subClassOf stroma:UCMSCProduct --format turtle",
+    "kg why finding:opposite-significance/6e2311fd6fc195f10107",
 )
 def why(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="A CURIE or an IRI.")],
-    predicate: Annotated[str, typer.Argument(metavar="PREDICATE", help="A CURIE or an IRI; a is rdf:type.")],
-    object: Annotated[str, typer.Argument(metavar="OBJECT", help='A CURIE, an IRI, a number or a "text".')],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUBJECT", help="A CURIE or an IRI; alone, of a finding, link or derived number."
+        ),
+    ],
+    predicate: Annotated[
+        str, typer.Argument(metavar="PREDICATE", help="A CURIE or an IRI; a is rdf:type.")
+    ] = "",
+    object: Annotated[
+        str, typer.Argument(metavar="OBJECT", help='A CURIE, an IRI, a number or a "text".')
+    ] = "",
     format: Annotated[str, typer.Option(help="text, json, turtle or ntriples.")] = "text",
     limit: Annotated[int, typer.Option(help="How many minimal justifications at most; up to 20.")] = 3,
     snapshot: Annotated[
@@ -473,15 +483,18 @@ def why(
     """Say who states a statement, or from which axioms and stated facts it follows, each with its source."""
     from kg.explanation import FORMATS, rendered
     from kg.snapshot import load_store, open_snapshot
-    from kg.why import explain, statement
+    from kg.why import explain, own_statement, statement
 
+    if predicate and not object:
+        raise UsageError(f"{subject} {predicate}: give the object too, or the subject alone")
     if format not in FORMATS:
         raise UsageError(f"--format {format}: there is no such format; there are: {', '.join(FORMATS)}")
     settings = _settings()
-    triple = statement(subject, predicate, object)
+    given = statement(subject, predicate, object) if predicate else None
     chosen = _current(settings) if snapshot is None else open_snapshot(snapshot)
-    ontology = settings.root / "ontology"
-    explanation = explain(load_store(chosen), ontology, *triple, limit=limit, version=chosen.version)
+    ontology, store = settings.root / "ontology", load_store(chosen)
+    triple = given or own_statement(store, subject)
+    explanation = explain(store, ontology, *triple, limit=limit, version=chosen.version)
     sys.stdout.buffer.write(rendered(explanation, format))
 
 

@@ -38,17 +38,22 @@ class Source:
 class Axiom:
     """A written axiom: in words of labels, in CURIEs (Manchester syntax), and where it is written.
 
-    Or a calculation: then `method` is its stroma:DerivationMethod, and `manchester` the numbers put in.
+    Or a calculation, or what another rule of ours did: then `method` is its stroma:DerivationMethod, or the
+    rule or method of linking, `relation` what leads to that from what it made, and `manchester` the numbers
+    put in.
     """
 
     text: str
     manchester: str
     sources: tuple[Source, ...]
     method: NamedNode | None = None
+    relation: NamedNode = STROMA.derivationMethod
 
     @property
     def kind(self) -> str:
-        return "axiom" if self.method is None else "calculation"
+        if self.method is None:
+            return "axiom"
+        return "calculation" if self.relation == STROMA.derivationMethod else "rule"
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class Explanation:
 
     @property
     def computed(self) -> bool:
-        """Whether it is a calculation that gives the statement, not a proof."""
+        """Whether a calculation or a rule of ours gives the statement, not a proof."""
         return any(axiom.method for reason in self.reasons for axiom in reason.proof.axioms)
 
 
@@ -278,7 +283,7 @@ def _of_step(step: Step) -> tuple[NamedNode, list[Triple]]:
         triples += _of_fact(step.triple, ())
     for axiom, each in zip(axioms, step.axioms, strict=True):
         if each.method is not None:
-            triples.append(Triple(node, STROMA.derivationMethod, axiom))
+            triples.append(Triple(node, each.relation, axiom))
             triples.append(Triple(node, STROMA.computation, Literal(each.manchester, language="en")))
             continue
         triples.append(Triple(node, STROMA.appliesAxiom, axiom))

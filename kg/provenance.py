@@ -28,6 +28,7 @@ _OF_A_CLAIM = (
     "confidence",
     "confidenceBasis",
     "basis",
+    "linkMethod",
     "extractionRule",
     "matchedText",
     "curatorNote",
@@ -121,6 +122,7 @@ class Provenance:
             for name, words in (
                 ("confidence", ""),
                 ("confidenceBasis", "read:"),
+                ("linkMethod", "by"),
                 ("basis", "basis:"),
                 ("extractionRule", "rule"),
                 ("curatorNote", "note:"),
@@ -183,7 +185,8 @@ class Provenance:
         agents = self.store.quads_for_pattern(made_by, PROV.wasAssociatedWith, None, None)
         programs = sorted(self.label(quad.object) for quad in agents if isinstance(quad.object, NamedNode))
         name = compress(made_by.value)
-        return Source("activity", name, "graph:derived", f"{name}, by {', '.join(programs)}")
+        by = f", by {', '.join(programs)}" if programs else ""
+        return Source("activity", name, "graph:derived", f"{name}{by}")
 
     def _records(self, quad: Quad) -> Iterator[Source]:
         """The record a statement was read from: its subject's, or that of the thing it belongs to."""

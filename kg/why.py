@@ -16,22 +16,15 @@ from pathlib import Path
 from pyoxigraph import Literal, NamedNode, Quad, QuerySolutions, Store
 
 from kg.axioms import PROPERTY_AXIOMS, VOCABULARY, Axioms, Expression, Some, read_each
+from kg.computed import COMPUTED, Computed
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Axiom, Explanation, Reason, Source, Statement, Step, proposition
 from kg.proofs import Any_, Edge, Fact, Is, Node, Proof, justify
-from kg.provenance import DERIVED, INFERRED, METADATA, ONTOLOGY, Provenance, is_inferred, text_of, written
-from kg.terms import OWL, PROV, RDF, RDFS, STROMA, compress, expand
+from kg.provenance import INFERRED, METADATA, ONTOLOGY, Provenance, is_inferred, text_of, written
+from kg.terms import OWL, RDF, RDFS, STROMA, compress, expand
 
 _KINDS = (OWL.Class, OWL.ObjectProperty, OWL.TransitiveProperty, OWL.AllDisjointClasses)
 _LITERAL = re.compile(r"""["']|[-+]?[0-9.]+$|(true|false)$""")
-# The numbers of a record that a calculation may have used.
-_NUMBERS = tuple(
-    STROMA(name)
-    for name in (
-        "numberAffected", "sampleSize", "percentage", "eventCount", "ratePer100PatientYears", "meanValue",
-        "sdValue", "doseAmount", "doseLow", "doseHigh",
-    )
-)  # fmt: skip
 MAX_LIMIT = 20
 
 
@@ -50,6 +43,21 @@ def statement(subject: str, predicate: str, object: str) -> Statement:
     else:
         value = _term("object", object)
     return _term("subject", subject), _term("predicate", predicate), value
+
+
+def own_statement(store: Store, thing: str) -> Statement:
+    """The statement that says what a finding, a link, a derived number or a comparison came to.
+
+    Raises ParameterError for any other thing, of which a statement has to be given.
+    """
+    node = _term("subject", thing)
+    found = Computed(store, Provenance(store, Path())).result(node)
+    if found is None:
+        raise ParameterError(
+            f"{thing[:100]} is no finding, link, comparison or derived number; give the predicate and the "
+            "object of a statement too"
+        )
+    return found
 
 
 def _term(part: str, text: str) -> NamedNode:
@@ -78,8 +86,9 @@ def explain(
     """Why a statement is in a snapshot's store, with up to `limit` minimal justifications.
 
     `ontology` is the folder of the modules (for file and line). A stated statement gives its sources and no
-    proof; one of a derived number the calculation, down to the reported numbers. Raises UsageError for one
-    that is not in the graph, with what is said of its subject.
+    proof; one that we compute (a derived number, a finding, a link, an evidence line) the rule or method, the
+    computation, and what went in, down to the characters. Raises UsageError for one that is not in the graph,
+    with what is said of its subject.
     """
     graph = _Graph(store, ontology)
     triple: Statement = (subject, predicate, object)
@@ -89,12 +98,10 @@ def explain(
     if not graphs:
         raise UsageError(graph.instead_of(triple))
     inferred = sorted(g.value for g in graphs if isinstance(g, NamedNode) and g.value.startswith(INFERRED))
-    told = len(inferred) < len(graphs) and set(graphs) != {DERIVED}
-    reasons: tuple[Reason, ...] = ()
+    reasons = graph.computed(triple) if set(graphs) <= COMPUTED else ()
+    told = len(inferred) < len(graphs) and not reasons
     complete = True
-    if set(graphs) == {DERIVED}:
-        reasons = (graph.calculation(triple),)
-    elif not told:
+    if not told and not reasons:
         reasons, complete = graph.reasons(triple, min(max(limit, 1), MAX_LIMIT))
         by_rules = [graph.by_rule(triple, name.removeprefix(INFERRED)) for name in inferred]
         matched = tuple(reason for reason in by_rules if reason is not None)
@@ -116,7 +123,8 @@ class _Graph:
     def __init__(self, store: Store, ontology: Path) -> None:
         self.store, self.ontology = store, ontology
         self.known = Provenance(store, ontology)
-        self._made: dict[int, Axiom] = {}
+        self.made = Computed(store, self.known)
+        self._axioms: dict[int, Axiom] = {}
 
     # ------------------------------------------------------------ axioms and facts
 
@@ -218,79 +226,20 @@ class _Graph:
         reasons = () if sources else self.reasons(triple, 1)[0]
         return reasons[0].proof if reasons else Step(self.said(triple), triple, sources=sources)
 
-    # ------------------------------------------------------------ calculations
+    # ------------------------------------------------------------ what was computed
+
+    def computed(self, triple: Statement) -> tuple[Reason, ...]:
+        """How a statement of a graph that we compute came about; nothing where it only names a thing."""
+        found = self.made.steps(triple, self.said(triple))
+        return tuple(
+            Reason(tuple(dict.fromkeys(_axioms(step))), tuple(dict.fromkeys(_leaves(step))), step)
+            for step in found
+        )
 
     def stored(self, subject: NamedNode, predicate: NamedNode, value: Literal) -> Literal:
         """The literal of the graph that has this value; the literal itself where none has."""
-        found = (term for term in self._literals(subject, predicate) if _same_value(term, value))
+        found = (term for term in self.made.literals(subject, predicate) if _same_value(term, value))
         return next(found, value)
-
-    def calculation(self, triple: Statement) -> Reason:
-        """The calculation behind a statement of `graph:derived`, as a proof from the reported numbers."""
-        proof = self._calculated(triple)
-        facts, axioms = dict.fromkeys(_leaves(proof)), dict.fromkeys(_axioms(proof))
-        return Reason(tuple(axioms), tuple(facts), proof)
-
-    def _calculated(self, triple: Statement) -> Step:
-        """A statement of a derived thing, with its calculation and the statements that went in."""
-        node = triple[0]
-        inputs = self._nodes(node, PROV.wasDerivedFrom)
-        asserted = {each: self._asserted(each) for each in inputs}
-        named = {told[0] for told in asserted.values() if told is not None}
-        premises: list[Step] = []
-        for each, told in asserted.items():
-            if told is not None:
-                premises.append(self._reported(told))
-            elif self._nodes(each, STROMA.derivationMethod):
-                premises.append(self._calculated(self._result(each)))
-            elif each not in named:  # a record: its numbers have no claims of their own
-                numbers = ((each, word, value) for word in _NUMBERS for value in self._literals(each, word))
-                premises += [self._reported(number) for number in numbers]
-        method = self._nodes(node, STROMA.derivationMethod)[0]
-        words = [*self._literals(node, STROMA.computation), *self._literals(node, STROMA.explanation)]
-        said = words[0].value if words else ""
-        text = f"{self.known.label(method)}: {said}"
-        calculation = Axiom(text, said, (self.known.activity(node),), method)
-        return Step(self.said(triple), triple, (calculation,), tuple(dict.fromkeys(premises)))
-
-    def _asserted(self, node: NamedNode) -> Statement | None:
-        """The edge that a proposition is; None of anything else."""
-        subjects = self._nodes(node, STROMA.propositionSubject)
-        predicates = self._nodes(node, STROMA.propositionPredicate)
-        word = STROMA.propositionObject
-        values: list[NamedNode | Literal] = [*self._nodes(node, word), *self._literals(node, word)]
-        if not (subjects and predicates and values):
-            return None
-        return subjects[0], predicates[0], values[0]
-
-    def _result(self, node: NamedNode) -> Statement:
-        """The statement that says what a derived number came to."""
-        for word in (STROMA.derivedValue, STROMA.derivedLow, STROMA.ciLow):
-            if values := self._literals(node, word):
-                return node, word, values[0]
-        return node, STROMA.derivationMethod, self._nodes(node, STROMA.derivationMethod)[0]
-
-    def _reported(self, triple: Statement) -> Step:
-        """A reported number in words, with who reports it."""
-        node, predicate, value = triple
-        about = [
-            self.known.label(each)
-            for word in (STROMA.forMeasure, STROMA.forOutcome, STROMA.aboutArm, STROMA.aboutGroup)
-            for each in self._nodes(node, word)
-        ]
-        about += [each.value for each in self._literals(node, STROMA.timepointLabel)]
-        thing = ", ".join(dict.fromkeys(about)) or self.known.label(node)
-        shown = value.value if isinstance(value, Literal) else self.known.label(value)
-        text = f"{thing}: {self.known.label(predicate)} {shown}"
-        return Step(text, triple, sources=self.known.sources(triple))
-
-    def _nodes(self, subject: NamedNode, predicate: NamedNode) -> list[NamedNode]:
-        held = (quad.object for quad in self.store.quads_for_pattern(subject, predicate, None, None))
-        return sorted({term for term in held if isinstance(term, NamedNode)}, key=str)
-
-    def _literals(self, subject: NamedNode, predicate: NamedNode) -> list[Literal]:
-        held = (quad.object for quad in self.store.quads_for_pattern(subject, predicate, None, None))
-        return sorted({term for term in held if isinstance(term, Literal)}, key=str)
 
     # ------------------------------------------------------------ lines of a proof
 
@@ -314,14 +263,14 @@ class _Graph:
 
     def axiom(self, number: int) -> Axiom:
         """A written axiom as text, with where it is written."""
-        if number not in self._made:
+        if number not in self._axioms:
             heads, axioms = self.written[number]
             text = _in_curies(heads[0], axioms)
             sources = dict.fromkeys(source for head in heads for source in self.known.of_axiom(head, text))
-            self._made[number] = Axiom(
+            self._axioms[number] = Axiom(
                 written(heads[0], axioms, self.known.quoted), text, tuple(sorted(sources, key=_by_id))
             )
-        return self._made[number]
+        return self._axioms[number]
 
     def phrase(self, fact: Fact) -> str:
         """A fact in words: "every drug product that ..." of a class, "prednisone is ..." of a thing."""

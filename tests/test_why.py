@@ -29,7 +29,7 @@ from kg.terms import PROV, RDF, ROOT, STROMA, compress, expand, mint
 from kg.terms import proposition as claimed
 from kg.web.app import create_app
 from kg.web.why import router
-from kg.why import explain, statement
+from kg.why import explain, own_statement, statement
 
 ONTOLOGY = ROOT / "ontology"
 PREDNISONE = ("product:prednisone", "a", "stroma:CautionedCoMedication")
@@ -288,6 +288,95 @@ def test_a_rate_ratio_a_dose_and_a_refusal_to_pool_lead_to_their_sources_too(sto
     refused = why(store, compress(assessment.value), "stroma:mayBePooled", "false")
     assert "shared patients" in as_text(refused)
     assert len(refused.reasons[0].facts) > 20
+
+
+def computed(store: Store, kind: str) -> list[str]:
+    """The things of a kind that we compute, as CURIEs in order."""
+    found = store.quads_for_pattern(None, RDF.type, STROMA(kind), None)
+    return sorted({compress(quad.subject.value) for quad in found if isinstance(quad.subject, NamedNode)})
+
+
+def places(step: Step) -> set[str]:
+    """Where the leaves of a step stand: a document's line and characters, a record's file, a basis."""
+    told = [source.fields for each in steps(step) if each.stated for source in each.sources]
+    return {
+        f"{each['document']}:{each['line']}:{each['start']}-{each['end']}"
+        if "span" in each
+        else str(each.get("file") or each.get("basis") or each.get("record") or "")
+        for each in told
+    }
+
+
+def test_every_finding_leads_to_its_rule_its_computation_and_the_places_of_its_statements(
+    store: Store,
+) -> None:
+    for finding in (findings := computed(store, "Discrepancy")):
+        triple = own_statement(store, finding)
+        (reason,) = explain(store, ONTOLOGY, *triple).reasons
+        (rule,) = reason.proof.axioms
+        node = expand(finding)
+        (computation,) = (
+            q.object.value for q in store.quads_for_pattern(node, STROMA.computation, None, None)
+        )
+        (method,) = (q.object for q in store.quads_for_pattern(node, STROMA.foundByRule, None, None))
+        assert (rule.kind, rule.method, rule.manchester) == ("rule", method, computation)
+        involved = {q.object for q in store.quads_for_pattern(node, STROMA.involves, None, None)}
+        propositions = {
+            each for each in involved if any(store.quads_for_pattern(each, STROMA.polarity, None, None))
+        }
+        assert len(reason.proof.premises) == len(propositions) >= 1, finding
+        assert all(step.sources for step in steps(reason.proof) if step.stated), finding
+        assert "" not in places(reason.proof), finding
+    assert len(findings) > 15
+
+
+def test_a_finding_in_words_has_the_test_and_the_characters(store: Store) -> None:
+    # Document 001, line 52: not significant (B264), significant at years 3 and 5 (B267); 002, line 40.
+    finding = next(each for each in computed(store, "Discrepancy") if "opposite-significance" in each)
+    text = as_text(explain(store, ONTOLOGY, *own_statement(store, finding)))
+    assert "rule: A difference between two groups that is called significant and not significant: " in text
+    assert "month 60: 2 of 69 against 7 of 28, Fisher's exact test p = 0.002099" in text
+    assert "claim:B264: document 001, line 52, characters 4473-4499" in text
+    assert "claim:C118: document 002, line 40, characters 1772-1811" in text
+
+
+def test_every_link_leads_to_its_method_and_what_it_rests_on(store: Store) -> None:
+    for link in (links := computed(store, "PublicationLink")):
+        (reason,) = explain(store, ONTOLOGY, *own_statement(store, link)).reasons
+        (rule,) = reason.proof.axioms
+        assert rule.method is not None
+        assert compress(rule.method.value).startswith("stroma:LinkMethod"), link
+        assert rule.manchester, link
+        assert places(reason.proof) - {""}, link
+    assert len(links) > 20
+
+
+def test_every_evidence_line_leads_to_both_its_ends(store: Store) -> None:
+    graph = mint("graph", "evidence-lines")
+    lines = sorted(store.quads_for_pattern(None, None, None, graph), key=str)
+    for line in lines[::5]:
+        (reason,) = explain(store, ONTOLOGY, line.subject, line.predicate, line.object).reasons
+        (axiom,) = reason.proof.axioms
+        assert axiom.manchester == compress(line.predicate.value)
+        about, *evidence = reason.proof.premises
+        assert about.sources
+        assert evidence or about.triple is not None
+        assert places(reason.proof), line
+    assert len(lines) > 100
+
+
+def test_every_derived_number_leads_to_places(store: Store) -> None:
+    numbers = computed(store, "EffectEstimate") + computed(store, "DerivedCount")
+    for number in (chosen := numbers[::20]):
+        (reason,) = explain(store, ONTOLOGY, *own_statement(store, number)).reasons
+        assert reason.proof.axioms[0].kind == "calculation"
+        assert places(reason.proof) - {""}, number
+    assert len(chosen) > 5
+
+
+def test_what_is_not_computed_has_no_statement_of_its_own(store: Store) -> None:
+    with pytest.raises(ParameterError, match=r"is no finding, link, .*give the predicate and the object"):
+        own_statement(store, "stroma:MSCProduct")
 
 
 def test_the_rdf_of_a_calculation_says_its_method_and_premises_in_declared_words(store: Store) -> None:
