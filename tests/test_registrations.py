@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -122,3 +124,31 @@ def test_no_text_of_a_reader_breaks_the_query(engine: MemoryEngine, running: Run
 def test_an_iri_that_is_no_trial_is_none(engine: MemoryEngine, running: Run) -> None:
     for iri in (f"{BASE}trial/NCT99999999", "https://example.org/nothing"):
         assert running.run(read(engine, iri, Limits())) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        (
+            "en",
+            ("What became of it", "not found in this graph", "Reported, not registered", "medium confidence"),
+        ),
+        ("zh-CN", ("结果如何", "本图谱中未见", "已报告而未登记")),
+        ("zh-TW", ("結果如何", "本圖譜中未見", "已報告而未登記")),
+    ],
+)
+def test_the_page_sets_what_was_registered_beside_what_is_reported(
+    site: str, found: dict[str, Found], language: str, words: tuple[str, ...]
+) -> None:
+    trial = registration(found["NCT01547091"])
+    request = urllib.request.Request(f"{site}/trial/NCT01547091.html", headers={"Accept-Language": language})
+    with urllib.request.urlopen(request) as answer:
+        page = html.unescape(answer.read().decode())
+    for word in words:
+        assert word in page
+    for comparison in trial.comparisons:  # outcomes, arms, participants: each in so many words
+        assert comparison.text in page
+    for publication in trial.publications:
+        assert publication.label in page
+        for link in publication.links:
+            assert link.basis in page

@@ -1,6 +1,7 @@
 """The page of a trial: design, arms and doses, dates, what was planned and found, how strong effects are.
 
-Hides which numbers make a picture. Every picture stands beside a table that says the same.
+Also what was registered beside what is reported. Hides which numbers make a picture. Every picture stands
+beside a table that says the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import Decimal
 
 from starlette.requests import Request
 
-from kg import claims, trials
+from kg import claims, registrations, trials
 from kg.engine import Limits
 from kg.names import names
 from kg.terms import STROMA
@@ -57,19 +58,23 @@ class Picture:
 async def trial_page(request: Request, description: Description, limits: Limits) -> Special:
     """What the page of a trial shows besides its description: with more names, the template, the values."""
     engine, language = engine_of(request), language_of(request)
-    found, findings = await asyncio.gather(
+    found, findings, registration = await asyncio.gather(
         trials.trial(engine, description.iri, limits),
         claims.findings(engine, limits, about=description.iri),
+        registrations.read(engine, description.iri, limits),
     )
     mentioned = found.mentioned() | claims.mentioned([], findings)
     more = await names(engine, mentioned - set(description.names), limits)
-    description = replace(description, names={**description.names, **more})
+    told = registration.names if registration else {}
+    description = replace(description, names={**description.names, **told, **more})
 
     def name(iri: str) -> str:
         return description.name(iri, language)
 
     values: dict[str, object] = {
         "trial": found,
+        "registration": registration,
+        "became": {each.iri: each.comparison for each in registration.outcomes} if registration else {},
         "found": findings,
         "design": DESIGN,
         "doses": _doses(found, name, language),
