@@ -39,9 +39,11 @@ test: .venv/test.stamp
 # What a new term or mapping can break.
 term: .venv/test.stamp
 	.venv/bin/kg build
-	.venv/bin/kg check
-	.venv/bin/python -m pytest $(patsubst %,tests/test_%.py,entailments ontology ontology_annotations coverage \
-	  mappings obo queries examples)
+	@# A check that fails keeps nobody from the tests: the fault may be someone else's.
+	@.venv/bin/kg check; checked=$$?; \
+	  .venv/bin/python -m pytest $(patsubst %,tests/test_%.py,entailments ontology ontology_annotations coverage checks \
+	  mappings obo queries examples) && { [ $$checked = 0 ] || \
+	  echo "The tests pass, the checks do not: see the lines with FAIL above." >&2; } && exit $$checked
 
 check: .venv/test.stamp
 	.venv/bin/ruff check .

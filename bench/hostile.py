@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import socket
 import struct
@@ -565,6 +566,7 @@ def hostile() -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> int:
     """Attack, and print how it ended."""
+    os.nice(19)  # attackers have machines of their own
     url, trap, patience, seed, count, clients = arguments
     to = Target(url, int(trap), float(patience))
     ended = run(lambda: attack(to, seed=int(seed), count=int(count), clients=int(clients)))

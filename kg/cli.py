@@ -783,14 +783,16 @@ def check(
     from loaders.obo.review import review as imports
 
     settings = _settings()
-    failed = 0
+    failed = []
     published = current(settings.var)
     parts = {"mappings": mappings, "imports": imports}
     for finding in run(settings.root, published, hermit=hermit, claims=account, **parts):
         print(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.check}: {finding.detail}", flush=True)
-        failed += not finding.holds
+        if not finding.holds:
+            failed.append(finding.check)
     if failed:
-        raise BuildError(f"{failed} check{' does' if failed == 1 else 's do'} not hold; see above")
+        do = "check does" if len(failed) == 1 else "checks do"
+        raise BuildError(f"{len(failed)} {do} not hold: {', '.join(failed)}; see the lines with FAIL above")
 
 
 @_verb(

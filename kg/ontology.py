@@ -7,6 +7,7 @@ Callers see quads and declared terms.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,13 +177,27 @@ def read_files(files: Iterable[Path]) -> Ontology:
     return Ontology(ordered, chosen, {term: frozenset(kinds) for term, kinds in declared.items()})
 
 
+def _block_at(path: Path, line: int, column: int) -> str:
+    """Which term's block a place of a Turtle file is in, as a part of a message; blocks begin their line."""
+    # What is wrong at the first character of a block is the end of the block before.
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[: line - (column == 1)]
+    subjects = (
+        found[0] for text in reversed(lines) if (found := re.match(r"[\w-]*:[\w./-]+|<[^>\s]+>", text))
+    )
+    subject = next(subjects, None)
+    return f", in the block of {subject}" if subject else ""
+
+
 def _quads(path: Path) -> Iterator[Quad]:
     """A file's triples in graph:ontology. Blank nodes get their RDFC-1.0 label after the file's name, so
     that no two modules share one and a change of one module renames none of another's."""
     try:
         parsed = Dataset(parse(path=path, format=RdfFormat.TURTLE))
     except SyntaxError as problem:
-        place = f", line {problem.lineno}, column {problem.offset}" if problem.lineno else ""
+        place = ""
+        if problem.lineno:
+            place = f", line {problem.lineno}, column {problem.offset}"
+            place += _block_at(path, problem.lineno, problem.offset or 1)
         raise OntologyError(
             f"{path.name}{place}: {problem.msg}. Mend the Turtle of {path} and run `kg check`"
         ) from problem

@@ -83,6 +83,7 @@ PLANTED = {
     "unnamed-genus": "stroma:Planted a owl:Class ; rdfs:subClassOf [ owl:onProperty stroma:asserts ] .",
     "untyped-individual": "stroma:Planted a owl:NamedIndividual .",
     "untyped-synonym": 'stroma:Planted skos:altLabel "x"@en .',
+    "wrong-kind": "stroma:of a owl:ObjectProperty . stroma:Planted rdfs:subClassOf stroma:of .",
     "whitespace": 'stroma:Planted obo:IAO_0000115 "Two  spaces."@en .',
 }
 FOUND = {
@@ -173,6 +174,40 @@ def test_a_cycle_is_told_with_its_terms(plant: Plant) -> None:
     told = failed(plant("stroma:Claim rdfs:subClassOf stroma:CuratedStatement ."))
     assert "stroma:Claim" in told["source subclass-cycle"]
     assert "stroma:CuratedStatement" in told["source subclass-cycle"]
+
+
+@pytest.mark.parametrize(
+    ("axiom", "said"),
+    [
+        (
+            "stroma:Planted a owl:Class ; rdfs:subClassOf stroma:hasTissueSource .",
+            "hasTissueSource is declared ObjectProperty",
+        ),
+        (
+            "stroma:Planted rdfs:subClassOf [ a owl:Restriction ; owl:onProperty stroma:hasTissueSource ; "
+            "owl:someValuesFrom stroma:TissueUmbilicalCord ] .",
+            "TissueUmbilicalCord is declared NamedIndividual and stands where a class belongs",
+        ),
+        (
+            "stroma:Planted owl:equivalentClass [ owl:intersectionOf ( stroma:MSCProduct "
+            "[ a owl:Restriction ; owl:onProperty stroma:MSCProduct ; owl:hasValue stroma:TissueSkin ] ) ] .",
+            "MSCProduct is declared Class and stands where a property belongs",
+        ),
+        (
+            "stroma:Planted rdfs:subClassOf [ a owl:Restriction ; owl:onProperty stroma:hasTissueSource ; "
+            "owl:hasValue obo:UBERON_0002331 ] .",
+            "UBERON_0002331 is declared Class and stands where an individual belongs",
+        ),
+        ("stroma:Planted a owl:NamedIndividual , stroma:TissueSkin .", "stands where a class belongs"),
+    ],
+)
+def test_a_term_of_the_wrong_kind_is_told_with_the_term_that_uses_it(
+    plant: Plant, axiom: str, said: str
+) -> None:
+    found = failed(plant(axiom))["source wrong-kind"]
+    assert "planted.ttl, line 10: stroma:Planted (" in found
+    assert said in found
+    assert "the exemplar of a class is in exemplars.ttl" in found
 
 
 def test_a_public_term_needs_what_a_term_of_ours_needs(plant: Plant) -> None:

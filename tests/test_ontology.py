@@ -39,7 +39,16 @@ def small(tmp_path: Path) -> Ontology:
 def test_a_syntax_error_names_file_line_and_column(tmp_path: Path) -> None:
     write(tmp_path, products=PRODUCT, trials=":Trial a owl:Class\n:Arm a owl:Class .")
 
-    with pytest.raises(OntologyError, match=r"trials\.ttl, line 5, column 1: .*kg check"):
+    with pytest.raises(
+        OntologyError, match=r"trials\.ttl, line 5, column 1, in the block of :Trial: .*kg check"
+    ):
+        read(tmp_path)
+
+
+def test_a_syntax_error_inside_a_block_names_its_term(tmp_path: Path) -> None:
+    write(tmp_path, trials=":Trial a owl:Class .\n:Arm a owl:Class\n    rdfs:label 'no semicolon' .")
+
+    with pytest.raises(OntologyError, match=r"trials\.ttl, line 6, column 5, in the block of :Arm: "):
         read(tmp_path)
 
 
