@@ -65,6 +65,28 @@ def test_the_server_is_as_its_description_says(url: str, tmp_path: Path) -> None
     assert int(generated[1]) > 500
 
 
+def test_every_resource_has_head_and_options_and_may_be_read_from_elsewhere(
+    url: str, described: dict[str, Any]
+) -> None:
+    asked = 0
+    for path, operations in described["paths"].items():
+        if "get" not in operations or "{" in path:
+            continue
+        required = [each for each in operations["get"].get("parameters", ()) if each.get("required")]
+        values = {each["name"]: each["example"] for each in required}
+        got, head = (
+            httpx.request(method, url + path, params=values, timeout=60) for method in ("GET", "HEAD")
+        )
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers.get("content-type") == got.headers.get("content-type"), path
+        options = httpx.options(url + path)
+        assert (options.status_code, options.content) == (204, b""), path
+        assert {"GET", "HEAD", "OPTIONS"} <= set(options.headers["allow"].split(", ")), path
+        assert got.headers["access-control-allow-origin"] == "*", path
+        asked += 1
+    assert asked > 50
+
+
 def test_every_question_has_an_operation_with_its_parameters(described: dict[str, Any]) -> None:
     catalogue = Catalogue.read(ROOT / "queries")
     for id, question in catalogue.items():

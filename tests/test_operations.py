@@ -114,6 +114,22 @@ def test_late_queries_and_replaced_workers_are_counted(url: str) -> None:
         assert value(after, name, **labels) == value(before, name, **labels) + 1
 
 
+def test_what_the_cache_was_asked_for_is_counted(url: str) -> None:
+    asked = {"query": "SELECT * { <https://example.org/t1> ?p ?o } # counted"}
+
+    def outcomes() -> tuple[float, float]:
+        found = figures(url)
+        hits, misses = (
+            value(found, "stroma_cache_answers_total", outcome=each) for each in ("hits", "misses")
+        )
+        return hits, misses
+
+    hits, misses = outcomes()
+    for _ in range(3):
+        httpx.get(f"{url}/sparql", params=asked).raise_for_status()
+    assert outcomes() == (hits + 2, misses + 1)
+
+
 def test_no_request_can_add_a_label(url: str) -> None:
     for number in range(30):
         httpx.get(f"{url}/made-up/{number}")
