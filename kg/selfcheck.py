@@ -313,7 +313,7 @@ class _Probe:
         format = RdfFormat.from_media_type(reply.media_type)
         if format is None:
             return store, f"no RDF but {reply.media_type or 'something untyped'}"
-        if format == RdfFormat.RDF_XML and b"<!DOCTYPE" in reply.body:
+        if format == RdfFormat.RDF_XML and b"<!doctype" in reply.body.lower():
             return store, "RDF/XML with a DOCTYPE, which is not read: entities can be made to explode"
         try:
             store.load(reply.body, format=format, base_iri=self.url)

@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 from kg.errors import UsageError
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Of the IANA's registries, for special purposes; older versions of Python take parts of them for public.
+_SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"),
+            ipaddress.IPv6Network("64:ff9b:1::/48"))  # fmt: skip
 # Addresses of IPv6 that are translated to IPv4 on the way, with the IPv4 address in their last 32 bits.
 _TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 
@@ -94,6 +97,7 @@ def may_ask(address: str, listed: Iterable[str]) -> bool:
         and not each.is_multicast
         and not each.is_reserved
         and not (isinstance(each, ipaddress.IPv6Address) and each.is_site_local)
+        and not any(each in network for network in _SPECIAL)
         for each in every[1:] or every
     )
 

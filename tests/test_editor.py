@@ -120,6 +120,7 @@ def test_a_chart_is_drawn_of_the_rows_that_are_sent(site: str) -> None:
     ("sent", "named"),
     [
         ("{", "JSON"),
+        ("[" * 1_000_000, "JSON"),
         ("[]", "object"),
         ('{"kind": "pie"}', "bars, lines"),
         ('{"kind": ["bars"]}', "bars, lines"),
@@ -134,6 +135,24 @@ def test_a_chart_that_cannot_be_is_refused_with_what_can(site: str, sent: str, n
     response = httpx.post(f"{site}/editor/chart", content=sent.encode())
     assert response.status_code == 400
     assert named in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "status"),
+    [
+        ([{"l": "a", "v": "1", "s": str(n)} for n in range(2000)], 200),
+        ([{"l": "a" * 1_000_000, "v": "1", "s": "b" * 1_000_000}] * 2, 200),
+        ([{"l": "a", "v": "1", "s": str(n)} for n in range(100_000)], 400),
+    ],
+    ids=["as many as may be", "long names", "too many"],
+)
+def test_no_rows_take_long_to_draw(site: str, rows: list[dict[str, str]], status: int) -> None:
+    # Work that grows with the square of their number or length would take minutes.
+    roles = {"label": "l", "value": "v", "series": "s"}
+    response = httpx.post(
+        f"{site}/editor/chart", json={"kind": "bars", "roles": roles, "rows": rows}, timeout=10
+    )
+    assert response.status_code == status, response.text[:200]
 
 
 _text = st.text(max_size=12) | st.sampled_from(["1", "-2.5", "1e308", "NaN", "inf", "0", "<", "\x00"])

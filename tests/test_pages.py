@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import httpx
@@ -105,6 +106,45 @@ def test_the_switch_leads_nowhere_else(site: httpx.Client, back: str) -> None:
     response = site.get("/language", params={"to": "en", "back": back})
     site.cookies.clear()
     assert response.headers["location"] == "/"
+
+
+def test_the_switch_comes_back_to_any_page(site: httpx.Client) -> None:
+    for back in ("/search?q=MSC%20x&kind=trial", "/trial/NCT01547091.html#results", "/thing/é中"):
+        response = site.get("/language", params={"to": "en", "back": back})
+        site.cookies.clear()
+        assert response.headers["location"] == quote(back, safe="/?=&%#.")
+
+
+@pytest.mark.parametrize(
+    "path", [b"/\\evil.example/", b"/\\/evil.example/", b"//evil.example/", b"/%5Cevil.example/"]
+)
+def test_no_redirect_leads_to_another_host(site: httpx.Client, path: bytes) -> None:
+    request = site.build_request("GET", "/")
+    request.url = request.url.copy_with(raw_path=path)
+    response = site.send(request)
+    assert response.status_code in (308, 404)
+    assert not response.headers.get("location", "/").startswith(("//", "/\\"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/about", "/search?q=cell", "/editor", "/queries", "/evidence?about=claim:A255", "/reconcile",
+     "/trial/NCT01547091.html", "/ontology", "/graphs", "/findings"],
+)  # fmt: skip
+def test_what_is_packed_says_that_it_varies(site: httpx.Client, path: str) -> None:
+    answer = site.get(path, headers={"Accept": "text/html", "Accept-Encoding": "gzip"}, follow_redirects=True)
+    assert answer.headers.get("content-encoding") == "gzip" or len(answer.content) < 1024
+    assert {"Accept", "Accept-Encoding"} <= {each.strip() for each in answer.headers["vary"].split(",")}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/queries/routes?limit={}", "/findings?page={}", "/reconcile/properties?limit={}",
+     "/why?subject=product:prednisone&predicate=a&object=stroma:MSCProduct&limit={}"],
+)  # fmt: skip
+@pytest.mark.parametrize("number", ["00000000000000000009999999", "1" + "0" * 5000, "٣", "1e2", "-1", "1_0"])
+def test_a_number_that_is_none_or_out_of_reach_is_refused(site: httpx.Client, path: str, number: str) -> None:
+    assert site.get(path.replace("{}", number)).status_code == 400
 
 
 # ------------------------------------------------------------------------------------------- things

@@ -265,12 +265,26 @@ def test_jsonp_calls_the_function_that_is_named_and_no_other_text(service: httpx
         assert service.get("/reconcile", params={"callback": text}).status_code == 400
 
 
+def test_jsonp_is_no_script_for_a_page_of_ours(service: httpx.Client) -> None:
+    # Our policy lets a page of ours run scripts of this server, and this one calls what its address says.
+    for site, status in (("same-origin", 400), ("cross-site", 200)):
+        answer = service.get("/reconcile", params={"callback": "f"}, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == status
+        assert status == 400 or "Sec-Fetch-Site" in answer.headers["vary"]
+
+
+def test_half_a_character_in_an_id_is_replaced(service: httpx.Client) -> None:
+    answer = service.post("/reconcile", data={"queries": '{"q\\ud800": {"query": "cell"}}'})
+    assert (answer.status_code, list(answer.json())) == (200, ["q?"])
+
+
 @pytest.mark.parametrize(
     "queries",
     ["[]", "{", '{"q": 1}', '{"q": {}}', '{"q": {"query": 3}}', '{"q": {"query": "x", "type": "trail"}}',
      '{"q": {"query": "x", "limit": 0}}', '{"q": {"query": "x", "properties": [{"pid": "nope:x", "v": 1}]}}',
      '{"q": {"query": "x", "properties": [{"v": 1}]}}', '{"q": {"query": "x", "type": 3}}',
-     "[" * 100_000],
+     '{"q": {"query": "x", "limit": "000000001999"}}', '{"q": {"query": "x", "limit": Infinity}}',
+     '{"q": {"query": "x", "type": [["trial"]]}}', "[" * 100_000],
 )  # fmt: skip
 def test_a_batch_that_is_none_is_refused_by_name(service: httpx.Client, queries: str) -> None:
     response = service.post("/reconcile", data={"queries": queries})
@@ -284,6 +298,21 @@ def test_a_batch_that_is_too_large_is_refused(service: httpx.Client) -> None:
     assert service.post("/reconcile", data={"queries": "x" * 2**20}).status_code == 413
     ids = json.dumps({"ids": [f"CL:{n:07}" for n in range(501)], "properties": [{"id": "rdfs:label"}]})
     assert service.post("/reconcile", data={"extend": ids}).status_code == 413
+    # A cell for each property of each entity: some kilobytes asked would become gigabytes answered.
+    named = json.dumps({"ids": ["CL:0000134"], "properties": [{"id": f"rdfs:p{n}"} for n in range(101)]})
+    assert service.post("/reconcile", data={"extend": named}).status_code == 413
+    # Each of these is a query to the engine.
+    wanted = json.dumps({"q": {"properties": [{"pid": f"rdfs:p{n}", "v": "x"} for n in range(21)]}})
+    assert service.post("/reconcile", data={"queries": wanted}).status_code == 413
+
+
+def test_a_batch_has_a_deadline(embedded: Snapshot) -> None:
+    with whole_site(embedded, query_seconds=0.2) as address:
+        every = {"query": "mesenchyml stm cels arthrits", "properties": [{"pid": "rdf:type", "v": "x"}]}
+        queries = json.dumps({f"q{n}": every for n in range(100)})
+        response = httpx.post(f"{address}/reconcile", data={"queries": queries}, timeout=60)
+    assert response.status_code == 503
+    assert "0.2 seconds" in response.json()["detail"]
 
 
 @settings(max_examples=30, deadline=None)

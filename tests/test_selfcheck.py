@@ -185,6 +185,18 @@ def test_a_hostile_endpoint_gets_a_low_score_in_bounded_time(answer: Callable[[s
     assert all(each.reason for each in verdict.findings)
 
 
+def test_no_entity_of_a_document_is_read() -> None:
+    bomb = BOMB.replace(
+        b"<rdf:RDF>&b;</rdf:RDF>",
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="http://x/"><rdf:value>&b;</rdf:value></rdf:Description></rdf:RDF>',
+    )
+    for document in (bomb, bomb.replace(b"DOCTYPE", b"doctype")):
+        with listening(says("application/rdf+xml", document)) as url:
+            told = selfcheck(url, timeout=2, seconds=20).text()
+        assert "DOCTYPE, which is not read" in told
+
+
 def test_no_other_host_is_asked_than_the_endpoints_own() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         elsewhere = f"http://127.0.0.1:{other.getsockname()[1]}/"

@@ -21,6 +21,7 @@ from pyoxigraph import RdfFormat, parse
 
 from kg.engine import Limits
 from kg.engine.formats import BY_KEY
+from kg.engine.memory import MemoryEngine
 from kg.engine.served import Held, Served
 from kg.errors import ParameterError, ServerBusy, VersionGone
 from kg.settings import Settings
@@ -144,6 +145,23 @@ def test_an_older_version_answers_while_it_is_kept(house: House) -> None:
             assert gone.value.kept == (second.name,)
             with pytest.raises(ParameterError, match="no version"):
                 await served.version("yesterday")
+
+    asyncio.run(claim())
+
+
+def test_an_older_version_is_loaded_and_asked_at_a_low_priority(house: House) -> None:
+    # Who asks for one and another in turn has each of them loaded, beside those who ask the current one.
+    first, _ = house.publish(), house.publish()
+
+    async def claim() -> None:
+        async with house.served() as served:
+            assert await ask(await served.version(first.name)) == "1"
+            current, old = (
+                [os.getpriority(os.PRIO_PROCESS, pid) for pid in (engine.keeper_pid, *engine.pids)]
+                for engine in served.engines
+                if isinstance(engine, MemoryEngine)
+            )
+            assert max(current) < min(old)
 
     asyncio.run(claim())
 

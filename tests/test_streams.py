@@ -300,6 +300,8 @@ def test_a_client_that_takes_nothing_is_left(serve: Any) -> None:
         ("gzip;q=0", "identity"),
         ("br", "identity"),
         ("gzip;q=nonsense", "identity"),
+        (" gzip ; q = 0.5 ; x=1 , , br", "gzip"),
+        ("(, gzip (), zstd", "zstd"),
     ],
 )
 def test_the_clients_quality_chooses_the_coding(header: str | None, coding: str) -> None:

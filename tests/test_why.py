@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -602,6 +603,8 @@ def test_http_gives_json_a_page_and_turtle_by_negotiation(url: str, store: Store
         ({**ASKED, "limit": "0"}, 400, "from 1 to 20"),
         ({**ASKED, "format": "pdf"}, 406, "there is no format 'pdf'"),
         ({**ASKED, "depth": "3"}, 400, "no parameter 'depth'"),
+        ({**ASKED, "object": f'"{"a" * 20_000}"'}, 400, "more than 10,000 characters"),
+        ({**ASKED, "object": '"a\0b"'}, 400, "a null in it"),
         ({"subject": "stroma:X"}, 400, "predicate, object missing"),
         ({**ASKED, "subject": "stroma:<script>"}, 400, "is no IRI"),
     ],
@@ -630,6 +633,22 @@ def test_a_page_shows_what_was_asked_as_text_and_never_as_markup(url: str) -> No
     _, _, body = ask(url, "text/html", subject='"><script>x</script>')
 
     assert b"<script>x" not in body
+
+
+def test_an_explanation_has_a_ceiling_of_memory(embedded: Snapshot) -> None:
+    settings = Settings(var=embedded.folder.parent.parent, worker_memory_bytes=2**20)
+    small = replace(embedded, quads=1)  # what the ceiling allows for the graph itself
+    served = Served(small, settings)
+    app = create_app(served, settings, routers=[router(settings)])
+
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stroma") as client:
+            return await client.get("/why", params=ASKED)
+
+    answer = asyncio.run(get())
+
+    assert answer.status_code == 500
+    assert "want of memory" in answer.json()["detail"]
 
 
 def test_a_late_explanation_is_given_up_and_says_so(embedded: Snapshot) -> None:

@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, query_hash, worker
+from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, query_hash, sandbox, worker
 from kg.engine.body import Body, Spool
 from kg.engine.crashes import Crashes
 from kg.engine.disk import BYTES_PER_QUAD
@@ -267,8 +267,10 @@ class MemoryEngine:
         figures: Figures | None = None,
         why: str = "",
         federation: Federation | None = None,
+        behind: bool = False,
     ) -> None:
         self._why = why
+        self._behind = behind
         self._snapshot = snapshot
         self._size = workers
         self._lanes: Lanes[_Worker] = Lanes(size=workers, queue=queue, places=long_queries)
@@ -720,6 +722,8 @@ class MemoryEngine:
                 stdin=subprocess.DEVNULL,
                 env=environment,
             )
+        if self._behind:
+            sandbox.lower(self._keeper.pid)
         ours.setblocking(False)
         self._control, self._incoming = ours, b""
         self._started = loop.create_future()

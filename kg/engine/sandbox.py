@@ -141,6 +141,20 @@ def allow_memory(base: int | None, more: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
 
 
+def bound(pid: int, memory_bytes: int) -> None:
+    """Give another process of ours so much private memory at most, and a low priority; on Linux only."""
+    lower(pid)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # it has ended already
+            resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+
+
+def lower(pid: int) -> None:
+    """Give another process of ours, and those it starts from now on, a lower priority than this one has."""
+    with contextlib.suppress(OSError, AttributeError):  # it has ended already; not on this system
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+
+
 def _prctl(option: int, *arguments: int) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]

@@ -280,6 +280,7 @@ class Served:
             figures=self.figures,
             why=choice.why,
             federation=self.federation,
+            behind=old,
         )
 
     async def _start(self, held: Held) -> None:

@@ -49,6 +49,7 @@ from kg.web import (
 )
 from kg.web.asked import IS_HEAD, Asked, engine_of, note
 from kg.web.http import Bounds, Protocol
+from kg.web.language import without_cookies
 from kg.web.pages import CONTENT_SECURITY_POLICY
 from kg.web.problems import BadRequest, MethodNotAllowed, NotFound, answer_to
 from kg.web.watching import Watched, seen_of
@@ -177,6 +178,7 @@ class _Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["headers"] = without_cookies(scope["headers"])
         held, version, refused = self._served.now, None, None
         if b"version=" in scope["query_string"]:
             try:

@@ -56,6 +56,7 @@ def _bars(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str])
         if (number := number_of(row[value])) is not None and number >= 0
     ]
     labels, groups = in_order(mark[0] for mark in marks)[:MOST_MARKS], in_order(mark[1] for mark in marks)
+    colours = {group: number % COLOURS for number, group in enumerate(groups)}
     if not labels:
         return None
     totals: dict[str, float] = dict.fromkeys(labels, 0.0)
@@ -76,7 +77,7 @@ def _bars(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str])
             tip = f"{name}{f', {group}' if group else ''}: {said(number)}"
             body.append(
                 f'<rect x="{x:.1f}" y="{y + 4}" width="{max(wide, 1):.1f}" height="{LINE - 8}" rx="3" '
-                f'class="c{groups.index(group) % COLOURS}"><title>{html.escape(tip)}</title></rect>'
+                f'class="c{colours[group]}"><title>{html.escape(tip)}</title></rect>'
             )
             x += wide
         body.append(text(x + 6, y + 18, said(totals[name]), kind="soft"))

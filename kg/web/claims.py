@@ -178,7 +178,7 @@ def _form(request: Request, format: str) -> str:
 def _page(text: str) -> int:
     if not text:
         return 1
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 1_000_000:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9) or not 1 <= int(text) <= 1_000_000:
         raise ParameterError(f"page={text[:40]!r} is no page; pages are counted from 1")
     return int(text)
 

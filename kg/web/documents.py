@@ -16,7 +16,7 @@ from kg.web.encoding import IDENTITY, SMALL, Encoder, choose_coding
 from kg.web.problems import BadRequest
 
 _TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')  # an entity tag; a comma may stand in it
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{1,45}\])(?::[0-9]{1,5})?")
 
 
 def document(
@@ -35,6 +35,8 @@ def document(
         "Link": '</sparql>; rel="describedby"',
         **(headers or {}),
     }
+    if "Accept-Encoding" not in known["Vary"]:
+        known["Vary"] += ", Accept-Encoding"
     if matches(request.headers.get("if-none-match"), tag):
         return Response(None, 304, known)
     if coding != IDENTITY:

@@ -7,6 +7,7 @@ script has. The page is a plain form first: without its script, or without scrip
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import re
@@ -43,6 +44,7 @@ LIMIT 25
 """
 _PAGE = BY_KEY["html"]
 _CHART_BYTES = 4 * 2**20
+_CHART_ROWS = 2000  # as many as client/src/chart.ts sends
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TITLE = 300  # characters
 
@@ -63,7 +65,7 @@ def router(settings: Settings) -> APIRouter:
     @routes.post("/editor/chart", include_in_schema=False)
     async def chart(request: Request) -> Response:
         kind, roles, rows, title = _drawing(await _body(request))
-        drawn = draw({"kind": kind, **roles}, rows, title, {})
+        drawn = await asyncio.to_thread(draw, {"kind": kind, **roles}, rows, title, {})
         if drawn is None:
             raise ParameterError(f"The columns chosen hold nothing that a chart of {kind} can show")
         headers = {"X-Stroma-Left-Out": str(drawn.left_out), "Cache-Control": "no-store"}
@@ -124,7 +126,7 @@ async def _body(request: Request) -> object:
             raise ParameterError(f"Rows to draw are at most {_CHART_BYTES:,} bytes; send fewer")
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ParameterError("Rows to draw are sent as JSON: kind, roles, rows, title") from None
 
 
@@ -142,6 +144,8 @@ def _drawing(told: object) -> tuple[str, dict[str, str], list[Mapping[str, str]]
         raise ParameterError("roles: each is the name of a column")
     if not isinstance(rows, list) or not all(_is_row(row, roles) for row in rows):
         raise ParameterError("rows: each is an object with a text for each column of `roles`")
+    if len(rows) > _CHART_ROWS:
+        raise ParameterError(f"rows: {len(rows):,} are too many to draw; send at most {_CHART_ROWS:,}")
     return kind, roles, rows, title[:_TITLE] if isinstance(title, str) else ""
 
 

@@ -17,7 +17,8 @@ import zstandard
 IDENTITY = "identity"
 _CODINGS = ("zstd", "gzip")  # preferred first
 _NAMES = {"x-gzip": "gzip"}
-_PART = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:;\s*[qQ]\s*=\s*([^;,\s]*)\s*)?(?:;[^,]*)?(?:,|$)")
+# Of one element; possessive throughout, so that no header, however long, is read twice.
+_PART = re.compile(r"\s*+([!#$%&'*+.^_`|~0-9A-Za-z-]++)\s*+(?:;\s*+[qQ]\s*+=\s*+([^;\s]*+)\s*+)?(?:;.*+)?")
 
 SMALL = 1024  # bytes; a smaller body gains nothing
 _FIRST_FLUSH = 4 * 1024
@@ -26,7 +27,6 @@ _GZIP_LEVEL, _ZSTD_LEVEL = 5, 3
 _IN_THREAD = 16 * 1024  # a larger piece takes longer than handing it to a thread
 
 
-@lru_cache(maxsize=256)
 def choose_coding(header: str | None) -> str:
     """The coding for an Accept-Encoding header (RFC 9110, 12.5.3): the client's quality, then ours.
 
@@ -34,11 +34,19 @@ def choose_coding(header: str | None) -> str:
     """
     if not header:
         return IDENTITY
+    return _chosen_again(header) if len(header) <= 1024 else _chosen(header)
+
+
+def _chosen(header: str) -> str:
     qualities: dict[str, float] = {}
-    for name, quality in _PART.findall(header):
+    for element in header.split(","):
+        found = _PART.fullmatch(element)
+        if found is None:
+            continue
+        name, given = found.groups("")
         called = _NAMES.get(name.lower(), name.lower())
         try:
-            qualities.setdefault(called, min(float(quality), 1.0) if quality else 1.0)
+            qualities.setdefault(called, min(float(given), 1.0) if given else 1.0)
         except ValueError:
             qualities.setdefault(called, 0.0)
     others = qualities.get("*", 0.0)
@@ -48,6 +56,9 @@ def choose_coding(header: str | None) -> str:
         if quality > 0 and quality >= best:
             best, chosen = quality, coding
     return chosen
+
+
+_chosen_again = lru_cache(maxsize=256)(_chosen)
 
 
 class _Compressor(Protocol):

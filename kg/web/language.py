@@ -6,8 +6,9 @@ decides, else English. Texts of the graph come from the graph; these are the wor
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from starlette.requests import Request
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh-Hans": "简体中文", "zh-Hant": "繁體中文"}
 COOKIE = "language"
 VARY = "Accept, Accept-Language, Cookie"
+_CHOSEN = re.compile(rf"(?:^|;)\s*+({COOKIE}=(?:{'|'.join(LANGUAGES)}))(?=\s*+(?:;|$))".encode())
 _TEXTS = Path(__file__).parent / "texts.toml"
 # Where people write traditional characters; other Chinese is simplified.
 _TRADITIONAL = ("hant", "tw", "hk", "mo")
@@ -25,6 +27,20 @@ def language_of(request: Request) -> str:
     """The language a request asks for: one of LANGUAGES."""
     chosen = request.cookies.get(COOKIE, "")
     return chosen if chosen in LANGUAGES else accepted(request.headers.get("accept-language", ""))
+
+
+def without_cookies(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of a request with no cookie but ours, and that only where it names a language.
+
+    FastAPI reads all cookies of each request by `http.cookies`, which takes the square of a value's length
+    (CPython's gh-123067, before 3.11.10).
+    """
+    kept = [(name, value) for name, value in headers if name != b"cookie"]
+    if len(kept) < len(headers):
+        chosen = _CHOSEN.search(b";".join(value for name, value in headers if name == b"cookie"))
+        if chosen:
+            kept.append((b"cookie", chosen[1]))
+    return kept
 
 
 def accepted(header: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from kg.terms import BASE, KINDS, compress
 
+_IN_ADDRESSES = "/?%:@!$&'()*+,;=~-._#"  # what stands in an address as it is (RFC 3986)
 # Of the kinds we mint, those whose IRIs are no page of a thing: a graph is read at /graph/….
 PAGES = (KINDS | {"ontology"}) - {"graph"}
 
@@ -18,6 +19,14 @@ def path_of_thing(iri: str) -> str:
     if iri.startswith(BASE) and iri.removeprefix(BASE).partition("/")[0] in KINDS | {"ontology"}:
         return "/" + quote(iri.removeprefix(BASE), safe="/-._~%")
     return "/thing?" + urlencode({"iri": compress(iri)})
+
+
+def location(path: str) -> str:
+    """A path of ours as a Location or a link takes it: whatever it is, it leads to no other host.
+
+    `//host` and `/\\host` would; so would a tab between the two, which browsers pass over.
+    """
+    return "/" + quote(path.lstrip("/\\"), safe=_IN_ADDRESSES)
 
 
 def home_of(iri: str) -> str | None:

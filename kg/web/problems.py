@@ -18,6 +18,7 @@ from kg.errors import ParameterError, QuerySyntaxError, ServerBusy, StromaError,
 from kg.terms import BASE
 from kg.web.formats import choose
 from kg.web.language import VARY, language_of, texts
+from kg.web.links import location
 from kg.web.pages import render
 
 _OFFERED = (("application/problem+json", "application/json"), ("text/html",), ("text/plain",))
@@ -152,7 +153,7 @@ def _page(
     wait = str(error.retry_after) if isinstance(error, ServerBusy | TooManyRequests) else ""
     again = ""
     if request is not None and request.method in ("GET", "HEAD") and error.status in (429, 500, 503):
-        again = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        again = location(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
     editor = ""
     if query is not None:
         editor = "/editor"

@@ -114,7 +114,7 @@ class _Asked:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= MOST):
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
         takes = f"a whole number from 1 to {MOST}"
         raise ParameterError(
             f"limit={text[:20]!r} is refused: it takes {takes}; without it all rows come at once",

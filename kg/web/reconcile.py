@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from kg import describe
 from kg.engine import Engine, Limits
-from kg.errors import ParameterError, QueryTooLarge, UsageError
+from kg.errors import ParameterError, QueryTimeout, QueryTooLarge, UsageError
 from kg.names import named
 from kg.reconciling import DEFAULT_KINDS, folded, matching, properties_of, values_of
 from kg.rows import Node
@@ -39,6 +39,8 @@ from kg.web.pages import render
 
 _BATCH = 100  # queries in one request
 _ENTITIES = 500  # of one data extension
+_PROPERTIES = 100  # of one data extension
+_WANTED = 20  # properties of one query
 _BODY = 2**20  # bytes
 _CANDIDATES = 10  # of one query that does not say how many
 _MOST = 50
@@ -112,10 +114,17 @@ def router(settings: Settings) -> APIRouter:
         if given.get("queries"):
             batch = _batch(_parsed("queries", given["queries"]))
             index = await index_of(request)
-            found = {
-                name: {"result": await _candidates(index, engine, limits, query, language)}
-                for name, query in batch.items()
-            }
+            try:
+                async with asyncio.timeout(limits.seconds):
+                    found = {
+                        name: {"result": await _candidates(index, engine, limits, query, language)}
+                        for name, query in batch.items()
+                    }
+            except TimeoutError:
+                raise QueryTimeout(
+                    f"The batch took longer than {limits.seconds:g} seconds, which is the limit; send fewer "
+                    "queries at once"
+                ) from None
             return _answer(request, found, given)
         if given.get("extend"):
             wanted = _parsed("extend", given["extend"])
@@ -247,7 +256,7 @@ def _whole(name: str, text: object, least: int, most: int, usual: int) -> int:
     if isinstance(text, float) and text.is_integer():
         text = int(text)
     digits = str(text)
-    if not digits.isascii() or not digits.isdigit() or not least <= int(digits[:9]) <= most:
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9) or not least <= int(digits) <= most:
         raise ParameterError(f"{name}={digits[:40]!r} is no whole number from {least} to {most}")
     return int(digits)
 
@@ -276,13 +285,18 @@ async def _known(request: Request, id: str) -> Hit:
 
 def _answer(request: Request, value: Mapping[str, Any], given: Mapping[str, str]) -> Response:
     body, type = json.dumps(value, ensure_ascii=False), "application/json"
-    callback = given.get("callback", "")
+    callback, vary = given.get("callback", ""), VARY
     if callback:
+        vary += ", Sec-Fetch-Site"
+        if request.headers.get("sec-fetch-site") == "same-origin":
+            # No page of ours asks so: it would be a way round the policy that lets only our own scripts run.
+            raise ParameterError("callback is for pages of other sites; a page of this one asks for JSON")
         if not _CALLBACK.fullmatch(callback):
             raise ParameterError(f"callback={callback[:40]!r} is no name of a function")
         # The comment keeps the answer from being read as something else than a script.
         body, type = f"/**/{callback}({body});", "application/javascript; charset=utf-8"
-    return document(request, body.encode(), type, {"Vary": VARY})
+    # JSON may hold half a character (\ud800), which comes back in an id that a client made up.
+    return document(request, body.encode("utf-8", "replace"), type, {"Vary": vary})
 
 
 # ----------------------------------------------------------------------------------------- manifest
@@ -364,7 +378,10 @@ async def _candidates(
 def _wanted(query: Mapping[str, Any]) -> dict[str, set[str]]:
     """The values that a query names, by predicate."""
     wanted: dict[str, set[str]] = {}
-    for each in query.get("properties") or []:
+    named = query.get("properties") or []
+    if len(named) > _WANTED:
+        raise QueryTooLarge(f"a query has {len(named):,} properties; send at most {_WANTED}")
+    for each in named:
         if not isinstance(each, dict) or "pid" not in each or "v" not in each:
             raise ParameterError("a property of a query takes a pid and a v")
         for value in each["v"] if isinstance(each["v"], list) else [each["v"]]:
@@ -451,6 +468,8 @@ async def _extended(
         raise ParameterError("extend takes ids, a list, and properties, a list of objects with an id")
     if len(ids) > _ENTITIES:
         raise QueryTooLarge(f"extend has {len(ids):,} ids; send at most {_ENTITIES} at once")
+    if len(properties) > _PROPERTIES:
+        raise QueryTooLarge(f"extend has {len(properties):,} properties; send at most {_PROPERTIES} at once")
     most: dict[str, int] = {}
     of: dict[str, str] = {}  # id as the client wrote it -> IRI
     for each in properties:

@@ -369,7 +369,9 @@ def _permalink(
     """
     version = f"version={snapshot.name}".encode()
     if request.method == "POST":
-        query = _as_parameters(text, dataset, format) if len(text) <= _LINK_BYTES else b" " * _LINK_BYTES
+        graphs = () if dataset is None else (*dataset.default, *dataset.named)
+        size = len(text) + len(format or "") + sum(map(len, graphs))
+        query = _as_parameters(text, dataset, format) if size <= _LINK_BYTES else b" " * _LINK_BYTES
     else:
         query = b"&".join(
             each for each in request.scope["query_string"].split(b"&") if not each.startswith(b"version=")

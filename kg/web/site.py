@@ -15,6 +15,7 @@ from kg.errors import ParameterError
 from kg.web.documents import address, document
 from kg.web.encoding import IDENTITY, choose_coding, encoded
 from kg.web.language import COOKIE, LANGUAGES
+from kg.web.links import location
 from kg.web.pages import STATIC, static
 from kg.web.problems import NotFound
 from kg.web.responder import joined
@@ -55,7 +56,7 @@ def router() -> APIRouter:
         # Only a path of ours: `//host` and `/\host` would lead away.
         if not back.startswith("/") or back[1:2] in ("/", "\\") or any(ord(c) < 0x21 for c in back):
             back = "/"
-        response = Response(None, 303, {"Location": back, "Cache-Control": "no-store"})
+        response = Response(None, 303, {"Location": location(back), "Cache-Control": "no-store"})
         response.set_cookie(COOKIE, to, max_age=_YEAR, samesite="lax", httponly=True)
         return response
 

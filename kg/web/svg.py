@@ -55,6 +55,7 @@ def cut(text: str, most: int) -> str:
     """A text that fits into `most` Latin letters; a Chinese character counts two."""
     if wide_of(text) <= most:
         return text
+    text = text[: most - 1]  # no character is narrower than one
     while text and wide_of(text) > most - 1:
         text = text[:-1]
     return text.rstrip() + "…"

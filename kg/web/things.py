@@ -24,7 +24,7 @@ from kg.web.asked import engine_of
 from kg.web.claims import claim_page, finding_page
 from kg.web.formats import negotiate
 from kg.web.language import VARY
-from kg.web.links import PAGES, path_of_thing
+from kg.web.links import PAGES, location, path_of_thing
 from kg.web.ontology import PROPERTIES, term_page
 from kg.web.openapi import IRI, described, format_parameter, media_types, parameter
 from kg.web.problems import NotFound, Obsolete, Unknown
@@ -119,7 +119,7 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         path = request.scope["raw_path"].decode("ascii", "replace").lstrip("/").split("?")[0]
         if kind not in PAGES or not id:
             if not id and "//" not in request.url.path:
-                return Response(None, 308, {"Location": f"/{path.rstrip('/')}"})
+                return Response(None, 308, {"Location": location(path.rstrip("/"))})
             missing = NotFound(f"There is nothing at {request.url.path[:200]}; / says what there is")
             missing.others = await near(request, request.url.path)
             raise missing
@@ -131,9 +131,8 @@ def router(catalogue: Catalogue, settings: Settings) -> APIRouter:
         form = _wanted(request)
         ending = next(suffix for suffix, key in _SUFFIXES.items() if key == form)
         asked = f"?{request.url.query}" if request.url.query else ""
-        return Response(
-            None, 303, {"Location": f"/{path}.{ending}{asked}", "Vary": VARY, "Cache-Control": "no-cache"}
-        )
+        where = location(f"{path}.{ending}{asked}")
+        return Response(None, 303, {"Location": where, "Vary": VARY, "Cache-Control": "no-cache"})
 
     return routes
 

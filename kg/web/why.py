@@ -17,7 +17,8 @@ from pyoxigraph import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kg.engine import Limits
+from kg.engine import Limits, sandbox
+from kg.engine.disk import BYTES_PER_QUAD
 from kg.errors import (
     ParameterError,
     QueryFailed,
@@ -44,6 +45,7 @@ _QUADS_A_SECOND = (
     50_000  # more for a larger graph, which has to be loaded first; a busy core loads twice that
 )
 _WAITING = 8
+_LONGEST = 10_000  # characters of a part of a statement, which goes to a process as an argument
 _KEPT = 256  # explanations kept; a snapshot never changes
 _OFFERED = {
     "json": ("application/json",),
@@ -76,7 +78,7 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
     """`/why?subject=…&predicate=…&object=…[&limit=…][&format=…]`; `seconds` is an explanation's deadline,
     by default ten and one for every 50,000 quads."""
     routes = APIRouter(tags=["why"])
-    explainer = _Explainer(seconds)
+    explainer = _Explainer(seconds, settings.worker_memory_bytes)
     limits = Limits.of(settings)
 
     @routes.get(
@@ -98,6 +100,9 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
                 "/why?subject=product:prednisone&predicate=a&object=stroma:CautionedCoMedication"
             )
         triple = statement(*(values[part] for part in _PARTS))
+        for part in _PARTS:
+            if len(values[part]) > _LONGEST or "\0" in values[part]:
+                raise ParameterError(f"{part} has more than {_LONGEST:,} characters, or a null in it")
         terms = tuple(f'"{term.value}"' if isinstance(term, Literal) else term.value for term in triple)
         made = await explainer.explain(snapshot, terms, "json" if name == "html" else name, _limit(values))
         if name == "html":
@@ -125,7 +130,7 @@ def _values(request: Request) -> dict[str, str]:
 
 def _limit(values: dict[str, str]) -> int:
     text = values.get("limit") or "3"
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9) or not 1 <= int(text) <= MAX_LIMIT:
         raise ParameterError(f"limit {text[:40]!r} is no number from 1 to {MAX_LIMIT}")
     return int(text)
 
@@ -145,8 +150,9 @@ def _format(name: str | None, accept: str | None) -> str:
 class _Explainer:
     """Runs `kg why` over a snapshot, one process at a time."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, memory_bytes: int) -> None:
         self._seconds = seconds
+        self._memory_bytes = memory_bytes
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
         self._made: dict[tuple[object, ...], bytes] = {}
@@ -176,6 +182,7 @@ class _Explainer:
             cwd=ROOT, env={}, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
+        sandbox.bound(process.pid, self._memory_bytes + snapshot.quads * BYTES_PER_QUAD)
         try:
             out, said = await asyncio.wait_for(process.communicate(), seconds)
         except TimeoutError:
@@ -193,7 +200,9 @@ class _Explainer:
             raise UsageError(message)
         if process.returncode == SnapshotError.exit_code:
             raise SnapshotError(message)
-        raise QueryFailed("The explanation failed, by an error of ours. Please report the statement")
+        raise QueryFailed(
+            "The explanation failed, for want of memory or by an error of ours. Please report the statement"
+        )
 
 
 # ------------------------------------------------------------------------------------------- page
