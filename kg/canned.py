@@ -54,7 +54,8 @@ RESERVED = frozenset({"format", "version", "limit", "cursor", "lang"})
 CHARTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "bars": (frozenset({"label", "value"}), frozenset({"series"})),
     "lines": (frozenset({"x", "y"}), frozenset({"series", "low", "high"})),
-    "forest": (frozenset({"label", "value"}), frozenset({"low", "high", "series"})),
+    # `nothing`: a column with the value of no effect, 1 for a ratio, which stands on a log scale.
+    "forest": (frozenset({"label", "value"}), frozenset({"low", "high", "series", "nothing"})),
     "ratios": (frozenset({"label", "value"}), frozenset({"low", "high", "series"})),  # on a log scale
     "ranges": (frozenset({"label", "low", "high"}), frozenset({"series"})),  # on a log scale
     "network": (frozenset({"source", "relation", "target"}), frozenset()),

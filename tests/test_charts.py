@@ -54,6 +54,32 @@ def test_a_forest_plot_has_a_row_an_interval_and_a_square_for_each_effect() -> N
     assert chart.left_out == 1
 
 
+def test_an_interval_without_an_upper_limit_is_open_and_has_no_point_at_its_lower_one() -> None:
+    rows = [
+        {"a": "no event in the other group", "b": "", "c": "0.32", "d": ""},
+        {"a": "bounded", "b": "2", "c": "1", "d": "4"},
+    ]
+    root = ElementTree.fromstring(drawn("ratios", rows).svg)
+    assert len(list(root.iter(f"{SVG}rect"))) == 1, "only the one that has a value has a point"
+    open_, bounded = [line for line in root.iter(f"{SVG}line") if "chart-line" in line.get("class", "")]
+    assert float(open_.get("x2", "0")) >= float(bounded.get("x2", "0"))
+    told = root.findtext(f"{SVG}desc")
+    assert told == "no event in the other group: 0.32–∞; bounded: 2 (1–4)"
+
+
+def test_ratios_and_differences_are_never_drawn_on_one_scale() -> None:
+    ratio = [{"a": value, "b": value, "c": value, "d": value, "e": "1"} for value in ("0.5", "2")]
+    difference = [{"a": "less", "b": "-0.2", "c": "-0.3", "d": "0.1", "e": "0"}]
+    roles = {"kind": "forest", **ROLES["forest"], "nothing": "e"}
+    mixed = draw(roles, ratio + difference, "Title", {})
+    assert mixed is not None
+    assert mixed.left_out == 1
+    assert mixed.svg == drawn("ratios", ratio).svg
+    alone = draw(roles, difference, "Title", {})
+    assert alone is not None
+    assert alone == drawn("forest", difference)
+
+
 def test_a_range_of_doses_is_on_a_log_scale() -> None:
     rows = [{"a": dose, "b": dose, "c": dose} for dose in ("1e6", "1e8", "1e7")]
     root = ElementTree.fromstring(drawn("ranges", rows).svg)

@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from pyoxigraph import BlankNode, Literal, NamedNode, QuerySolutions, QueryTriples, Store
 from rdflib import SKOS
+from statsmodels.stats.proportion import proportion_confint
 
 from kg.canned import Catalogue
 from kg.snapshot import Snapshot, load_store
 from kg.terms import ROOT, compress, expand
+from kg.web.charts import draw
 from tests.expected import FOLDER, RECOMPUTED, difference, expected, modules, path, table, written
 
 CATALOGUE = Catalogue.read(ROOT / "queries")
@@ -311,6 +314,89 @@ def test_a_fact_of_a_registry_leads_to_its_record(store: Store) -> None:
     ]
     rows = ask(store, "statements-of-a-finding", finding=finding)
     assert {(row["value"], row["record"]) for row in rows} == {("60", "NCT01873625"), ("30", "")}
+
+
+def test_the_intervals_of_responders_are_those_that_statsmodels_computes() -> None:
+    # An independent path: statsmodels on the counts of each row, which give the printed percentages.
+    rows = expected("responders-with-intervals")
+    for row in rows:
+        events, total = map(int, row["numbers"].split(" of "))
+        low, high = proportion_confint(events, total, alpha=0.05, method="wilson")
+        for column, share in (("percent", events / total), ("ciLow", low), ("ciHigh", high)):
+            assert float(row[column]) == pytest.approx(100 * share, abs=0.0051), row
+    # Álvaro-Gracia 2017: 45, 20, 33 and 29 % of 20, 20, 6 and 7 at month 1.
+    first = {row["group"].rpartition(": ")[2]: row["numbers"] for row in rows if row["months"] == "1"}
+    assert first == {
+        "Cx611 1 million cells/kg": "9 of 20",
+        "Cx611 2 million cells/kg": "4 of 20",
+        "Cx611 4 million cells/kg": "2 of 6",
+        "placebo": "2 of 7",
+    }
+    # Every share stands, as it is printed, in the answer about percentages, wherever one is printed there.
+    printed = {
+        (row["group"], row["months"]): float(row["percent"]) for row in expected("response-by-arm-and-time")
+    }
+    shared = [row for row in rows if (row["group"], row["months"]) in printed]
+    assert len(shared) == len(rows)
+    for row in shared:
+        assert float(row["percent"]) == pytest.approx(printed[row["group"], row["months"]], abs=1), row
+
+
+def test_an_effect_says_which_value_means_none() -> None:
+    ratios = {"odds ratio", "risk ratio", "rate ratio"}
+    for row in expected("effect-sizes"):
+        assert row["nothing"] == ("1" if row["method"] in ratios else "0")
+
+
+def test_what_the_evidence_does_not_agree_on_is_counted_as_its_pieces_are_listed(store: Store) -> None:
+    # An independent path: each statement asked for its lines one by one. Findings are no pieces.
+    rows = expected("where-evidence-differs")
+    words = {"supports", "disputes", "inconclusive"}
+    for proposition in {row["proposition"] for row in rows}:
+        lines = ask(store, "evidence-for-and-against", about=proposition)
+        pieces = {(line["direction"], line["evidence"]) for line in lines if line["direction"] in words}
+        counted = {row["direction"]: int(row["pieces"]) for row in rows if row["proposition"] == proposition}
+        assert counted == Counter(direction for direction, _ in pieces), proposition
+        assert set(counted) & {"disputes", "inconclusive"}
+
+
+def test_effects_are_asked_by_the_way_they_are_measured(store: Store) -> None:
+    asked = ask(store, "effect-sizes", by="stroma:MethodRiskDifference")
+    assert asked == [row for row in expected("effect-sizes") if row["method"] == "risk difference"]
+    events = "stroma:MeasureSeriousAdverseEvents"
+    rates = ask(store, "effect-sizes", by="stroma:MethodRateRatio", measure=events)
+    # Document 001, lines 41 and 45: 2.31 events in 100 patient-years against 2.47.
+    assert [(row["nothing"], row["effect"][:3]) for row in rates] == [("1", "0.9")]
+
+
+PICTURES = {
+    "responses by arm with intervals": ("responders-with-intervals", "forest"),
+    "effects": ("effect-sizes", "forest"),
+    "outcomes over time": ("response-by-arm-and-time", "lines"),
+    "adverse event rates": ("adverse-event-rates-by-arm", "forest"),
+    "evidence for and against": ("where-evidence-differs", "bars"),
+    "doses by trial on a log scale": ("doses-by-study", "ranges"),
+    "trials by phase and status": ("registered-by-phase-and-status", "bars"),
+    "trials by year": ("trials-by-start-year", "bars"),
+    "mechanisms and what they act on": ("mechanisms-and-targets", "network"),
+}
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+@pytest.mark.parametrize("language", ["en", "zh-Hans", "zh-Hant"])
+def test_a_question_has_its_picture_and_its_words(store: Store, picture: str, language: str) -> None:
+    id, kind = PICTURES[picture]
+    question = CATALOGUE[id]
+    assert question.chart["kind"] == kind
+    title = question.summaries.get(language, question.summary)
+    rows = ask(store, id)
+    chart = draw(question.chart, rows, title, question.units)
+    assert chart is not None
+    root = ElementTree.fromstring(chart.svg)
+    svg = "{http://www.w3.org/2000/svg}"
+    assert root.findtext(f"{svg}title") == title
+    label = rows[0][question.chart.get("label") or question.chart.get("series") or question.chart["source"]]
+    assert label in (root.findtext(f"{svg}desc") or "")
 
 
 # ------------------------------------------------------------ registered beside reported, recomputed

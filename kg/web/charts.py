@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from kg.web.svg import (
     COLOURS,
@@ -136,7 +137,16 @@ def _lines(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str]
 
 
 def _forest(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str]) -> Chart | None:
-    return _spans(chart, rows, title, units, log=False, nothing=0.0)
+    """Effects on one scale: where some are ratios and some are differences, those of the first kind."""
+    if "nothing" not in chart:
+        return _spans(chart, rows, title, units, log=False, nothing=0.0)
+    kinds = in_order(row[chart["nothing"]] for row in rows if number_of(row[chart["value"]]) is not None)
+    if not kinds or (nothing := number_of(kinds[0])) is None:
+        return None
+    alike = [row for row in rows if row[chart["nothing"]] == kinds[0]]
+    # A ratio of one half is as far from none as a ratio of two.
+    drawn = _spans(chart, alike, title, units, log=nothing == 1, nothing=nothing)
+    return None if drawn is None else Chart(drawn.svg, drawn.left_out + len(rows) - len(alike))
 
 
 def _ratios(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str]) -> Chart | None:
@@ -145,6 +155,28 @@ def _ratios(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str
 
 def _ranges(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str]) -> Chart | None:
     return _spans(chart, rows, title, units, log=True)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A line of a forest plot or of ranges; an end that is None lies beyond every scale."""
+
+    label: str
+    group: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def bounds(self) -> Sequence[float]:
+        return [bound for bound in (self.low, self.value, self.high) if bound is not None]
+
+    @property
+    def number(self) -> str:
+        if self.low is not None and self.high is not None:
+            return _in_short(self.value, self.low, self.high)
+        ends = "–".join("∞" if end is None else _three(end) for end in (self.low, self.high))
+        return ends.replace("∞–", "−∞–") if self.value is None else f"{_three(self.value)} ({ends})"
 
 
 def _spans(
@@ -158,61 +190,75 @@ def _spans(
 ) -> Chart | None:
     """A line from low to high for each row, with a mark at the value: forest plots and ranges.
 
-    `nothing` is the value that means no difference; a line stands there where the scale reaches past it.
+    `nothing` is the value that means no difference; a line stands there where the scale reaches past it, and
+    an interval with one limit is open at its other side.
     """
     series = chart.get("series")
-    marks: list[tuple[str, str, float | None, float, float]] = []
+    spans: list[_Span] = []
     for row in rows:
         value, low, high = (
             number_of(row[chart[role]]) if role in chart else None for role in ("value", "low", "high")
         )
         bounds = [bound for bound in (low, high, value) if bound is not None]
         if bounds and not (log and min(bounds) <= 0):
-            group = row[series] if series else ""
-            marks.append((row[chart["label"]] or "–", group, value, min(bounds), max(bounds)))
-    marks = marks[:MOST_MARKS]
-    if not marks:
+            if nothing is None or (low is None) == (high is None):
+                low, high = min(bounds), max(bounds)
+            spans.append(_Span(row[chart["label"]] or "–", row[series] if series else "", value, low, high))
+    spans = spans[:MOST_MARKS]
+    if not spans:
         return None
-    least, most = min(mark[3] for mark in marks), max(mark[4] for mark in marks)
+    least = min(min(span.bounds) for span in spans)
+    most = max(max(span.bounds) for span in spans)
     if log:
         # A range of doses stands among powers of ten; a ratio may be near to 1, where finer steps help.
         ticks = log_ticks(least, most) if nothing is None else fine_ticks(min(least, 1), max(most, 1))
     else:
         ticks = ticks_of(min(0.0, least), max(most, nothing or most))
     scale = Scale(ticks, LABELS, WIDTH - _NUMBERS, log)
-    groups = in_order(mark[1] for mark in marks)
+    groups = in_order(span.group for span in spans)
     legend, top = legend_of(groups if series else [], 0, "square")
     unit = units.get(chart.get("value", chart.get("high", "")), "")
-    bottom = top + len(marks) * LINE + 4
+    bottom = top + len(spans) * LINE + 4
     body = [legend, axis(scale, top, bottom, unit)]
-    if nothing is not None and ticks[0] <= nothing < ticks[-1]:
+    if nothing is not None and ticks[0] < nothing < ticks[-1]:
         x = scale(nothing)
         body.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}" class="chart-nothing"/>')
     told = []
-    for place, (name, group, value, low, high) in enumerate(marks):
+    for place, span in enumerate(spans):
         y = top + place * LINE + LINE / 2
-        colour = f"c{groups.index(group) % COLOURS}"
-        number = _in_short(value, low, high)
-        tip = html.escape(f"{name}{f', {group}' if group else ''}: {number}")
-        body.append(text(LABELS - 10, y + 5, cut(name, 32), anchor="end", title=name))
+        colour = f"c{groups.index(span.group) % COLOURS}"
+        tip = html.escape(f"{span.label}{f', {span.group}' if span.group else ''}: {span.number}")
+        left = scale.left if span.low is None else scale(span.low)
+        right = scale.right if span.high is None else scale(span.high)
+        body.append(text(LABELS - 10, y + 5, cut(span.label, 32), anchor="end", title=span.label))
         body.append(
             f'<g class="{colour}"><title>{tip}</title>'
-            f'<line x1="{scale(low):.1f}" y1="{y}" x2="{scale(high):.1f}" y2="{y}" '
-            f'class="chart-line {colour}"/>'
+            f'<line x1="{left:.1f}" y1="{y}" x2="{right:.1f}" y2="{y}" class="chart-line {colour}"/>'
         )
-        shape = shape_of(groups.index(group), "square")
-        at = [value] if value is not None else list(dict.fromkeys((low, high)))
+        for end, x, way in ((span.low, left, 7), (span.high, right, -7)):
+            if end is None:
+                body.append(
+                    f'<path d="M{x + way:.1f} {y - 5}L{x:.1f} {y}L{x + way:.1f} {y + 5}" '
+                    f'class="chart-line {colour}"/>'
+                )
+        shape = shape_of(groups.index(span.group), "square")
+        ends = [] if span.low is None or span.high is None else list(dict.fromkeys((span.low, span.high)))
+        at = ends if span.value is None else [span.value]
         body += [mark(shape, scale(end), y, colour) for end in at]
-        body.append("</g>" + text(WIDTH - _NUMBERS + 8, y + 5, cut(number, 24), kind="soft"))
-        told.append((f"{name} {group}".strip(), number))
-    return Chart(frame(top + len(marks) * LINE + 46, title, tell(told), body), len(rows) - len(marks))
+        body.append("</g>" + text(WIDTH - _NUMBERS + 8, y + 5, cut(span.number, 24), kind="soft"))
+        told.append((f"{span.label} {span.group}".strip(), span.number))
+    return Chart(frame(top + len(spans) * LINE + 46, title, tell(told), body), len(rows) - len(spans))
+
+
+def _three(value: float) -> str:
+    return said(float(f"{value:.3g}"))
 
 
 def _in_short(value: float | None, low: float, high: float) -> str:
     """A value with its interval in three digits: "1.23 (0.98–1.6)"; a range without a value: "2–4"."""
-    three = [said(float(f"{end:.3g}")) for end in dict.fromkeys((low, high))]
+    three = [_three(end) for end in dict.fromkeys((low, high))]
     number = (" – " if any(end < 0 for end in (low, high)) else "–").join(three)
-    return number if value is None or low == high else f"{said(float(f'{value:.3g}'))} ({number})"
+    return number if value is None or low == high else f"{_three(value)} ({number})"
 
 
 def _network(chart: Row, rows: Sequence[Row], title: str, units: Mapping[str, str]) -> Chart | None:
