@@ -7,7 +7,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "..", "kg", "web", "static");
 
-for (const name of ["editor"]) {
+for (const name of ["editor", "suggest"]) {
   const made = await build({
     absWorkingDir: here,
     entryPoints: [`src/${name}.ts`],
@@ -29,7 +29,8 @@ for (const name of ["editor"]) {
     byLicence.set(text, [...(byLicence.get(text) ?? []), each]);
   }
   const licences = [...byLicence].map(([text, names]) => `${names.join(", ")}:\n\n${text}`).join("\n\n");
-  const notice = `/*! Stroma, Apache-2.0. Contains:\n\n${licences.replaceAll("*/", "* /")}\n*/\n`;
+  const contains = licences && ` Contains:\n\n${licences.replaceAll("*/", "* /")}\n`;
+  const notice = `/*! Stroma, Apache-2.0.${contains} */\n`;
   // Whole or not at all: a server may read the file meanwhile.
   await writeFile(join(out, `${name}.js.new`), notice + made.outputFiles[0].text);
   await rename(join(out, `${name}.js.new`), join(out, `${name}.js`));

@@ -38,6 +38,10 @@ GROUP BY ?type ORDER BY DESC(?things) LIMIT 9"""
 COLOURFUL = """# 注释
 PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
 SELECT ?c ?p (1.5 AS ?n) ("x"@en AS ?t) WHERE { ?c rdfs:subClassOf ?p FILTER (isIRI(?p) && true) } LIMIT 12"""
+HOSTILE = {
+    "label": "<img src=x onerror=document.title='broken'>", "kind_label": "<b>", "curie": "x:y",
+    "page": "javascript:document.title='broken'",
+}  # fmt: skip
 LONG = "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER (?a != ?g) }"
 
 
@@ -172,6 +176,82 @@ def test_from_a_contradiction_to_both_of_its_claims(come: Come) -> None:
         assert re.search(r"\d+\s*[–-]\s*\d+", page.locator("main").inner_text()), "no characters are named"
         claims.append(page.url)
     assert claims[0] != claims[1]
+
+
+# ------------------------------------------------------------------------------------------ suggestions
+
+
+@needs_bundle
+@pytest.mark.parametrize(
+    ("locale", "word", "label"),
+    [
+        ("en-GB", "interfron", "interferon gamma"),  # a letter is missing
+        ("zh-CN", "脐带", "脐带"),  # two characters
+        ("zh-CN", "臍帶", "脐带"),  # of the other script
+        ("zh-TW", "脐带", "臍帶"),
+    ],
+)
+def test_what_is_being_written_is_suggested_and_reached_by_keyboard(
+    come: Come, locale: str, word: str, label: str
+) -> None:
+    page = come(locale=locale).open("/")
+    field = page.get_by_role("combobox")
+    field.press_sequentially(word)
+    options = page.locator("#suggestions [role=option]")
+    expect(options.first).to_be_visible()
+    expect(field).to_have_attribute("aria-expanded", "true")
+    expect(page.locator(".find [role=status]")).to_contain_text(str(options.count()))
+    place = next(n for n, each in enumerate(options.all_inner_texts()) if label in each)
+    for _ in range(place + 1):
+        field.press("ArrowDown")
+    named = field.get_attribute("aria-activedescendant")
+    assert named is not None
+    expect(page.locator(f"#{named}")).to_have_attribute("aria-selected", "true")
+    expect(page.locator(f"#{named}")).to_contain_text(label)
+    assert field.input_value() == word, "the arrows write nothing"
+    field.press("Enter")
+    expect(page.locator("h1")).to_contain_text(label)
+
+
+@needs_bundle
+def test_suggestions_close_by_escape_and_leave_the_form_a_form(come: Come) -> None:
+    page = come().open("/")
+    field = page.get_by_role("combobox")
+    field.press_sequentially("interferon")
+    shown = page.locator("#suggestions")
+    expect(shown).to_be_visible()
+    field.press("Escape")
+    expect(shown).to_be_hidden()
+    expect(field).to_have_value("interferon")
+    field.press("ArrowDown")
+    expect(shown).to_be_visible()
+    field.press("ArrowUp")  # from the text to the last
+    expect(page.locator("[role=option]").last).to_have_attribute("aria-selected", "true")
+    field.press("ArrowDown")  # and back to the text
+    expect(page.locator("[role=option][aria-selected=true]")).to_have_count(0)
+    field.press("Enter")
+    expect(page.locator("h1")).to_contain_text("interferon")
+    assert urlsplit(page.url).path == "/search"
+
+
+@needs_bundle
+def test_a_suggestion_is_reached_by_a_click_and_no_name_becomes_markup(come: Come) -> None:
+    page = come(**LOOKS["dark, on a phone"]).open("/about")
+    page.route("**/suggest?*", lambda route: route.fulfill(json={"hits": [HOSTILE]}))
+    field = page.get_by_role("combobox")
+    field.press_sequentially("x")
+    expect(page.locator("[role=option]")).to_contain_text("<img")
+    box = page.locator("#suggestions").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
+    assert page.locator("#suggestions img").count() == 0
+    page.locator("[role=option]").click()  # a page of no server of ours: it leads nowhere
+    assert urlsplit(page.url).path == "/about"
+    page.unroute("**/suggest?*")
+    field.fill("NCT01547091")
+    page.locator("[role=option]", has_text="NCT01547091").first.click()
+    expect(page).to_have_url(re.compile("/trial/NCT01547091"))
 
 
 # ------------------------------------------------------------------------------------------- editor
@@ -318,10 +398,18 @@ EVERY_KIND = {
     "claim": "/claim/C047.html",
     "ontology": "/ontology",
     "evidence": "/evidence?about=claim:A255",
+    "evidence of a thing": "/evidence?about=stroma:MSCProduct",
     "findings": "/findings",
     "finding": "/findings",  # and the first of them
     "why": "/why?subject=product:prednisone&predicate=rdf:type&object=stroma:CautionedCoMedication",
+    "nothing to explain": "/why?subject=stroma:MSCProduct&predicate=rdf:type&object=stroma:ClinicalStudy",
     "questions": "/queries",
+    "intervals": "/queries/responders-with-intervals",
+    "effects": "/queries/effect-sizes",
+    "for and against": "/queries/where-evidence-differs",
+    "network": "/queries/mechanisms-and-targets",
+    "bars": "/queries/registered-by-phase-and-status",
+    "contradictions of a thing": "/findings?about=trial:NCT01873625",
     "lines": "/queries/response-by-arm-and-time",
     "ranges": "/queries/doses-by-study",
     "editor": editor(TYPES),
@@ -336,12 +424,20 @@ EVERY_KIND = {
     "counts": "/.well-known/void",
     "prefixes": "/.well-known/prefixes",
     "not found": "/nowhere/at-all",
+    "unknown thing": "/thing?iri=stroma:UCMSCProdukt&format=html",
+    "no such question": "/queries/response-by-arm",
+    "no such claim": "/claim/C9999.html",
     "refused": "/queries/doses-for-body-weight?weight=much",
+    "version gone": "/queries/sponsors?version=2001-01-01-000000000000",
 }
-STATUS = {"error": 400, "refused": 400, "not found": 404}
+STATUS = {
+    "error": 400, "refused": 400, "not found": 404, "unknown thing": 404, "no such question": 404,
+    "no such claim": 404, "nothing to explain": 404, "version gone": 410,
+}  # fmt: skip
 LOOKS = {
     "light": {"viewport": DESKTOP},
     "dark, on a phone": {"viewport": PHONE, "color_scheme": "dark", "locale": "zh-TW"},
+    "dark": {"viewport": DESKTOP, "color_scheme": "dark", "locale": "zh-CN"},
 }
 SCRIPT_BYTES = 100_000  # of a page, outside the editor
 
@@ -374,10 +470,15 @@ def test_every_kind_of_page_is_for_everyone(come: Come, look: str) -> None:
 
 @needs_bundle
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_view_of_an_answer_is_for_everyone(come: Come, look: str) -> None:
+def test_every_view_of_an_answer_and_suggestions_are_for_everyone(come: Come, look: str) -> None:
     if not AXE.is_file():
         pytest.skip(NO_AXE)
     who = come(**LOOKS[look])
+    page = who.open("/")
+    page.get_by_role("combobox").press_sequentially("interferon")
+    page.locator("[role=option]").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    assert who.violations() == []
     page = who.open(editor(COLOURFUL))
     page.locator("#view tbody").wait_for()
     assert who.violations() == []

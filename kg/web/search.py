@@ -22,7 +22,7 @@ from kg.terms import compress
 from kg.web.asked import engine_of, index_of
 from kg.web.documents import document
 from kg.web.formats import NotAcceptable, choose
-from kg.web.language import LANGUAGES, VARY, language_of
+from kg.web.language import LANGUAGES, VARY, kind_name, language_of
 from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, JSON, described
 from kg.web.pages import render
@@ -175,6 +175,7 @@ def hit_as_json(hit: Hit, language: str) -> dict[str, Any]:
         "iri": hit.iri,
         "curie": hit.curie,
         "kind": hit.kind,
+        "kind_label": kind_name(language, hit.kind),
         "label": hit.label(language),
         "labels": hit.labels,
         "description": hit.description,
