@@ -377,6 +377,10 @@ def test_a_term_is_found_by_words_of_its_label_and_by_its_id(shared: Path) -> No
     line = (*cell, "cl-basic_2022-12-15.obo")
     assert line in find("cord Mesenchymal", folder)
     assert {found[:2] for found in find("CL:0002569", folder)} == {cell}
+    # Who asks for a tendon means UBERON's, not the first file's cell, sheath or reflex.
+    tendons = [label for _, label, _ in find("Tendon", folder)]
+    assert tendons[0] == "tendon"
+    assert all(label.startswith("tendon") for label in tendons[: tendons.index("tendon cell") + 1])
     # OBI 2026 replaced it by a term of COB (2026-11).
     assert "OBI:0000011" not in {id for id, _, _ in find("OBI:0000011", folder)}
 

@@ -74,7 +74,8 @@ def find(text: str, folder: Path) -> list[tuple[str, str, str]]:
     """Id, label and file of the terms of the ontologies below `folder` that have all words in their label.
 
     As a row of mappings has them: object_id, object_label, object_source_version. `text` may be an id too.
-    Terms that are obsolete in any of the files are left out, and files that do not parse.
+    Those that are called so come first, then those whose label begins so. Terms that are obsolete in any of
+    the files are left out, and files that do not parse.
     """
     words = text.lower().split()
     found: list[tuple[str, str, str]] = []
@@ -87,7 +88,13 @@ def find(text: str, folder: Path) -> list[tuple[str, str, str]]:
                         obsolete.add(name)
                     elif name == text or all(word in label.lower() for word in words):
                         found.append((name, label, path.name))
-    return [line for line in found if line[0] not in obsolete]
+    asked = " ".join(words)
+
+    def rank(line: tuple[str, str, str]) -> tuple[bool, bool]:
+        label = line[1].lower()
+        return label != asked, not label.startswith(asked)
+
+    return sorted((line for line in found if line[0] not in obsolete), key=rank)
 
 
 def _files(tables: Path) -> list[Path]:
