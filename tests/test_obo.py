@@ -227,6 +227,11 @@ def test_a_public_term_of_a_module_gets_its_line_and_its_row(shared: Path, tmp_p
     assert code == 3
     assert "UBERON:0001829 called 'gingiva' (there: " in said
     assert "UBERON:0001828 'gingiva'" in said
+    module.write_text(text + stub.replace(file, "uberon-efo-slim_2029.obo"), encoding="utf-8")
+    code, said = imports("--against", str(folder))
+    assert code == 3
+    assert "file imports-biology.ttl, record UBERON:0001828, field stroma:importedFrom" in said
+    assert f"is called uberon-efo-slim_2029.obo (of uberon: {file})" in said
     module.write_text(text + stub, encoding="utf-8")
     assert "UBERON:0001828 is not listed in ontology/imports/uberon.txt" in imports()[1]
     # One file only: the rows of all other terms stay as they are.

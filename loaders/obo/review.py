@@ -8,7 +8,7 @@ ontology says of it; and every term listed there, of a module or not, has a row 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def write(folder: Path) -> list[str]:
     told = []
     for name, stub in sorted(stubs().items()):
         if name not in wanted():
-            _seen(name, stub, files)
+            _seen(name, stub, files, folder)
             path, line = _list(name), f"{name}  # {stub.label} [{stub.seen}]"
             lines = [*path.read_text(encoding="utf-8").splitlines(), line]
             comments = [text for text in lines if text.startswith("#")]
@@ -128,8 +128,19 @@ def write(folder: Path) -> list[str]:
     return told + [f"{place}: + {line}" for line in new if line not in old]
 
 
-def _seen(name: str, stub: Stub, files: Iterable[Path]) -> None:
-    """Raises SourceError where the file that a stub names is here and does not have its id with its label."""
+def _seen(name: str, stub: Stub, files: Sequence[Path], folder: Path) -> None:
+    """Raises SourceError where the file that a stub names is not here, or has not its id with its label.
+
+    A list of terms out of a package, which is no file of an ontology, is not looked for.
+    """
+    if stub.seen.endswith(_ONTOLOGIES) and stub.seen not in {path.name for path in files}:
+        prefix = name.partition(":")[0].lower()
+        alike = [path.name for path in files if _ontology(path.name) == prefix]
+        raise SourceError(
+            f"no file below {folder} is called {stub.seen} (of {prefix}: {', '.join(alike) or 'none'})",
+            source="obo", file=stub.file, record=name, field="stroma:importedFrom", value=stub.seen,
+            advice="Put the file there, or name the one in which you saw id and label",
+        )  # fmt: skip
     for path in files:
         if path.name != stub.seen:
             continue
