@@ -70,6 +70,13 @@ def _wrong(page: Page) -> None:
     page.locator("#trouble .notice").wait_for()
 
 
+def _suggest(page: Page) -> None:
+    page.get_by_role("combobox").press_sequentially("脐带", delay=30)
+    page.locator("[role=option]").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(300)
+
+
 def _first_finding(page: Page) -> None:
     page.locator("main a[href^='/finding/']").first.click()
     page.locator(".sides").wait_for()
@@ -93,6 +100,15 @@ SHOTS: Mapping[str, Shot] = {
     "evidence": Shot("/evidence?about=claim:A255"),
     "trial": Shot("/trial/NCT01547091.html"),
     "question": Shot("/queries/response-by-arm-and-time?measure=stroma:MeasureDAS28Remission"),
+    "intervals": Shot(
+        "/queries/responders-with-intervals", options={"viewport": {"width": 1160, "height": 960}}
+    ),
+    "effects-dark": Shot(
+        "/queries/effect-sizes?by=stroma:MethodRiskRatio",
+        options={"color_scheme": "dark", "locale": "zh-TW", "viewport": {"width": 1160, "height": 860}},
+    ),
+    "suggestions": Shot("/", _suggest, options={"locale": "zh-TW"}),
+    "not-found": Shot("/thing?iri=stroma:UCMSCProdukt&format=html"),
     "question-dark": Shot("/queries/doses-by-study", options={"color_scheme": "dark", "locale": "zh-TW"}),
     "finding": Shot("/findings?severity=stroma:SeverityMajor", _first_finding),
     "editor": Shot(_editor(BY_STATUS), _complete, whole=True),
