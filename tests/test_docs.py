@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -47,6 +48,30 @@ def test_every_glossary_word_is_told_once() -> None:
 def test_make_without_a_target_tells_what_there_is() -> None:
     done = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "make serve" in done.stdout
+
+
+@pytest.mark.parametrize(("checked", "tested", "ends"), [(0, 0, 0), (4, 0, 2), (0, 1, 2), (4, 1, 2)])
+def test_make_term_runs_the_tests_whatever_the_checks_say_and_fails_with_either(
+    checked: int, tested: int, ends: int, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name, code in (
+        ("kg", f'[ "$1" != check ] || exit {checked}'),
+        ("python", f"echo tested; exit {tested}"),
+    ):
+        (binaries / name).write_text(f"#!/bin/sh\n{code}\n", encoding="utf-8")
+        (binaries / name).chmod(0o755)
+    # Installed already: the stamps are newer than what they rest on.
+    touched = ["--assume-old=.venv/test.stamp", "--assume-old=.venv/serve.stamp"]
+    for stamp in ("serve", "test"):
+        (tmp_path / ".venv" / f"{stamp}.stamp").touch()
+    done = subprocess.run(["make", *touched, "term"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert "tested" in done.stdout, done.stderr
+    assert done.returncode == ends
+    assert ("the checks do not" in done.stderr) == ((checked, tested) == (4, 0))
 
 
 def _blocks(page: Path) -> list[str]:
