@@ -177,6 +177,7 @@ _SLOW = "takes more than a minute"
 VIRTUOSO_DIFFERS = {
     "doses-for-body-weight": _TEXT,
     "effect-sizes": _TEXT,
+    "responders-with-intervals": _TEXT,
     "what-may-be-pooled": _TEXT,
     "products-of-a-tissue": _TEXT,
     "what-mscs-do-to-it": _PATH,
