@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bench import building, hostile, peers, questions, reasoners, scale, serving, soak
+from bench import building, figures, hostile, peers, questions, reasoners, scale, serving, soak
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Row = tuple[str, float | int | str, str]  # what, value, unit or remark
@@ -38,6 +38,9 @@ _OWN_TARGET = ("hostile", "soak")
 
 def main(names: list[str]) -> int:
     """Run each named measurement; returns an exit code."""
+    if names == ["figures"]:
+        figures.write()
+        return 0
     known = [*MEASUREMENTS, *REPORTS]
     unknown = [name for name in names if name not in known]
     if unknown:

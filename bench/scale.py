@@ -9,6 +9,8 @@ import gzip
 import re
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,10 +30,18 @@ from kg.terms import BASE
 from tests.peers import ours, oxigraph
 
 TIMES = (1, 10, 100)
-ASKED = 5  # times each query, taking turns
+ASKED = 5  # times each query, taking turns; once where it takes longer than a few seconds
 PATIENCE = 60.0
 # What is said of terms and of the snapshot itself is there once, whatever the size.
 _ONCE = tuple(f"{BASE}graph/{name}" for name in ("ontology", "obo", "metadata", "prefixes", "examples"))
+_LOADS = """import sys, time, psutil
+from pathlib import Path
+from kg.snapshot import load_store, open_snapshot
+own, began = psutil.Process(), time.perf_counter()
+before = own.memory_full_info().uss
+store = load_store(open_snapshot(Path(sys.argv[1])))
+print(time.perf_counter() - began, own.memory_full_info().uss - before)
+"""
 _NAME = re.compile(rb"<[^<>\s]*>|_:\S+")
 
 
@@ -87,10 +97,12 @@ def _measured(snapshot: Snapshot, space: Path, queries: list[Query]) -> dict[str
     size: dict[str, float] = {}
     with ExitStack() as stack:
         own = psutil.Process()
-        began, before = time.perf_counter(), own.memory_full_info().uss
-        inside = InProcess(load_store(snapshot))
-        load[LIMIT], size[LIMIT] = time.perf_counter() - began, (own.memory_full_info().uss - before) / 2**20
-        there: list[Peer] = [inside]
+        # In a process of its own, since memory that this one gave back would not show as new.
+        said = subprocess.run(
+            [sys.executable, "-c", _LOADS, str(snapshot.folder)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        load[LIMIT], size[LIMIT] = float(said[0]), float(said[1]) / 2**20
+        there: list[Peer] = [InProcess(load_store(snapshot))]
         began = time.perf_counter()
         url = stack.enter_context(ours(snapshot, cache_bytes=0, engine="memory"))
         load[OURS] = time.perf_counter() - began
@@ -104,7 +116,13 @@ def _measured(snapshot: Snapshot, space: Path, queries: list[Query]) -> dict[str
         for _ in range(ASKED):
             for query in queries:
                 for peer in there:
-                    times[query.name].setdefault(peer.name, []).append(peer.ask(query)[0])
+                    taken = times[query.name].setdefault(peer.name, [])
+                    if sum(taken) > 5:
+                        continue
+                    try:
+                        taken.append(peer.ask(query)[0])
+                    except TimeoutError:
+                        taken.append(PATIENCE)
         size["Oxigraph"] = sum(map(memory, own.children())) / 2**20 - size[OURS]
     return {
         "load, s": {name: round(value, 2) for name, value in load.items()},

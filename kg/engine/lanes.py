@@ -160,8 +160,8 @@ class Lanes(Generic[_W]):
         return True
 
     def hold(self, mine: _W) -> bool:
-        """Have a worker stand still until `wait_held` ends; whether one more may."""
-        if self._in[Lane.HELD] >= self._places:
+        """Have a worker stand still until `wait_held` ends; whether one more may wait."""
+        if self.waiting >= self._queue:
             return False
         self._move(mine, Lane.HELD)
         self._serve()

@@ -55,7 +55,6 @@ _NAMES_BYTES = 1024**2  # bytes of the names of variables
 _LOOKS = 4  # at a query, until it has used the time that makes it a long one
 _PATIENT = 5  # times as long for one that does not use its time, because it waits
 _LOW_PRIORITY = 19  # of a long query: the lowest there is, a thirtieth of a short one's share of a processor
-_ENOUGH = 5  # times the time of a long one: then it is cut where no place is free to go on in
 _NO_KEEPER = "The process that holds the graph ended; ask again in a moment"
 _DOWNLOAD = "Narrow the query (LIMIT, fewer patterns), or download the data and query it locally"
 
@@ -548,14 +547,13 @@ class MemoryEngine:
         each = self._long_seconds / _LOOKS
         had = mine.processor_time
         first = had - each if first is None else first
-        # In times of what makes it a long one.
-        spent = max((had - first) / self._long_seconds, looks / (_LOOKS * _PATIENT))
-        if spent < 1 or self._is_long(mine, query, may_be_cut=spent >= _ENOUGH):
+        if had - first >= self._long_seconds or looks >= _LOOKS * _PATIENT:
+            self._is_long(mine, query)
+        else:
             loop = asyncio.get_running_loop()
             query.look = loop.call_later(each, self._look, mine, query, first, looks + 1)
 
-    def _is_long(self, mine: _Worker, query: _Query, *, may_be_cut: bool) -> bool:
-        """Find a long query its place; whether there was none, so that it goes on for a while as it was."""
+    def _is_long(self, mine: _Worker, query: _Query) -> None:
         if self._lanes.take_place(mine):
             mine.go_behind()
         elif not query.head.done():
@@ -565,13 +563,10 @@ class MemoryEngine:
         elif self._lanes.hold(mine):
             mine.stand_still()
             mine.waits = self._start(self._wait_held(mine, query))
-        elif may_be_cut:
+        else:
             busy = "Many queries that take long are running; ask again in a few seconds"
             self._without_place(mine, query, ServerBusy(busy, 10))
-        else:
-            return True  # an answer of many bytes may need no more than this
         self._refill()
-        return False
 
     async def _wait_held(self, mine: _Worker, query: _Query) -> None:
         try:
