@@ -18,7 +18,7 @@ from scipy import stats
 
 from kg.errors import SourceError
 from kg.evidence import page
-from kg.evidence.findings import Finding, Found, check_reviews, find, quads
+from kg.evidence.findings import Finding, Found, Rule, check_reviews, find, quads
 from kg.evidence.reported import Reported, Review, read
 from kg.evidence.rules import RULES
 from kg.snapshot import Snapshot, line_of
@@ -80,19 +80,45 @@ def said(claim: str, predicate: str, value: str) -> Edit:
 
 def states(*row: str) -> Edit:
     """One statement more."""
+    return added("statements", *row)
+
+
+def member(trial: str) -> tuple[Edit, ...]:
+    """Claim A274 counts a trial more among the completed ones of repeated doses."""
+    return (
+        added("entities", trial, "stroma:ClinicalStudy", trial.removeprefix("trial:"), "A274", ""),
+        states("A274", "collection:completed-repeat-dose-trials", "stroma:hasMember", trial, "iri", ""),
+    )
+
+
+def added(table: str, *row: str) -> Edit:
+    """One row more."""
 
     def edit(folder: Path) -> None:
-        path = folder / "statements.tsv"
+        path = folder / f"{table}.tsv"
         path.write_text(path.read_text("utf-8").rstrip("\n") + "\n" + "\t".join(row) + "\n", "utf-8")
 
     return edit
 
 
 @pytest.fixture(scope="module")
-def plant(lines: list[bytes], real: tuple[Found, ...], tmp_path_factory: pytest.TempPathFactory) -> Plant:
+def plant(copy: Callable[..., Reported], real: tuple[Found, ...]) -> Plant:
     """Findings that come, and findings that go, when the tables of a source are edited so."""
 
     def run(source: str, *edits: Edit) -> tuple[dict[str, Finding], dict[str, Finding]]:
+        edited = copy(source, *edits)
+        before, after = listed(real), listed(find(edited, RULES))
+        come = {iri: found for iri, found in after.items() if iri not in before}
+        return come, {iri: found for iri, found in before.items() if iri not in after}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def copy(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Reported]:
+    """What is reported when the tables of a source are edited so."""
+
+    def run(source: str, *edits: Edit) -> Reported:
         folder = tmp_path_factory.mktemp("planted") / "records"
         shutil.copytree(ROOT / "loaders" / source / "records", folder)
         for edit in edits:
@@ -100,12 +126,7 @@ def plant(lines: list[bytes], real: tuple[Found, ...], tmp_path_factory: pytest.
         part = catalog.load(source, sorted(folder.glob("*.tsv")))
         graph = f" {part.source.graph} .\n".encode()
         kept = [line for line in lines if not line.endswith(graph)]
-        return compare(read([*kept, *map(line_of, part.quads)]))
-
-    def compare(edited: Reported) -> tuple[dict[str, Finding], dict[str, Finding]]:
-        before, after = listed(real), listed(find(edited, RULES))
-        come = {iri: found for iri, found in after.items() if iri not in before}
-        return come, {iri: found for iri, found in before.items() if iri not in after}
+        return read([*kept, *map(line_of, part.quads)])
 
     return run
 
@@ -279,6 +300,30 @@ PLANTED: list[tuple[str, str, tuple[Edit, ...], str]] = [
         (said("A121", "countValue", "3"),),
         "RegistryStatus",
     ),
+    (
+        "literature",
+        "a trial that is terminated among the completed",
+        member("trial:NCT03186417"),
+        "RegistryStatus",
+    ),
+    (
+        "literature",
+        "a response of one group given as another measure of the other",
+        (said("A174", "percentage", "46.7"), said("A295", "percentage", "46.7")),
+        "MeasureMixUp",
+    ),
+    (
+        "literature",
+        "mice in a trial of patients",
+        (cell("claims", "species", "NCBITaxon:10090", id="A294"),),
+        "PopulationAgainstGroup",
+    ),
+    (
+        "publications",
+        "methotrexate in another study that reports a response",
+        (cell("groups", "comedication", "product:methotrexate", id="arm:he-2020/1"),),
+        "RecommendationAgainstPractice",
+    ),
 ]
 
 
@@ -387,7 +432,111 @@ HARMLESS: list[tuple[str, str, tuple[Edit, ...]]] = [
         "more blinding",
         (cell("registered_ra_trials", "masking", "Quadruple", nct="NCT01663116"),),
     ),
+    ("literature", "fewer trials by a narrower search", (said("A119", "countValue", "16"),)),
+    (
+        "literature",
+        "another completed trial among the completed",
+        member("trial:NCT03691909"),
+    ),
+    (
+        "literature",
+        "a number of two digits that recurs",
+        (said("A174", "percentage", "53"), said("A295", "percentage", "53")),
+    ),
+    (
+        "literature",
+        "people in a trial of patients",
+        (cell("claims", "species", "NCBITaxon:9606", id="A294"),),
+    ),
+    (
+        "publications",
+        "another medicine in a study that reports a response",
+        (cell("groups", "comedication", "product:lugua-peptides", id="arm:he-2020/1"),),
+    ),
+    (
+        "literature",
+        "not significant, of another measure",
+        (states("B255", f"{AGAINST}-ACR20-60m", "stroma:isSignificant", "true", "boolean", ""),),
+    ),
+    (
+        "literature",
+        "a higher dose at both ends",
+        (said("A263", "doseLow", "2000000"), said("A263", "doseHigh", "8000000")),
+    ),
 ]
+# The rule that each of them is about.
+RULE_OF = {
+    "different-values": (
+        "another count in the other table", "a second value for one observation",
+        "the same percentage with fewer digits", "another count at another time",
+        "another count in another analysis set",
+    ),
+    "percent-against-count": (
+        "a percentage that n and N do not give", "a percentage no n gives",
+        "the same percentage with one more digit",
+    ),
+    "parts-against-total": (
+        "a group too small for the pooled one", "more who left than there were",
+        "more reasons than who left", "fewer reasons than who left",
+    ),
+    "rates-against-counts": ("a rate no whole number of events gives", "a rate with one digit less"),
+    "p-value-against-numbers": (
+        "a p-value of other counts", "a bound the counts do not keep", "a p-value with one digit less",
+        "a wider bound", "a p-value of another test, the chi-square",
+    ),
+    "threshold-stated-two-ways": ("a limit drawn on the other side", "a stricter limit"),
+    "range-stated-two-ways": ("another upper end of the dose", "a higher dose at both ends"),
+    "implausible-magnitude": ("a dose a thousandfold too small", "a dose of half the size"),
+    "significance-stated-two-ways": (
+        "significant beside not significant", "not significant, of another measure",
+    ),
+    "quantity-word-against-number": ("all patients, of whom some did not", "all patients, at another time"),
+    "course-word-against-numbers": ("users fell, and they did not", "users fell, by two less"),
+    "opposite-claims": (
+        "one edge enhanced and impaired", "one edge affirmed and denied", "another thing enhanced",
+    ),
+    "route-text-against-route": ("a route that is none", "a route by another of its names"),
+    "trial-fact-against-record": (
+        "another number enrolled", "another phase", "a planned enrolment", "more blinding",
+    ),
+    "regimen-against-record": ("another dose", "another route", "a dose in another unit"),
+    "count-of-trials-against-records": (
+        "another number of trials of a phase", "fewer trials by a narrower search",
+    ),
+    "status-against-record": (
+        "a trial that is terminated among the completed", "another completed trial among the completed",
+    ),
+    "value-moved-to-another-measure": (
+        "a response of one group given as another measure of the other",
+        "a number of two digits that recurs",
+    ),
+    "population-against-group": ("mice in a trial of patients", "people in a trial of patients"),
+    "recommendation-against-practice": (
+        "methotrexate in another study that reports a response",
+        "another medicine in a study that reports a response",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
+def test_each_rule_has_a_contradiction_that_it_finds_and_a_harmless_variant(
+    copy: Callable[..., Reported], real: tuple[Found, ...], rule: Rule
+) -> None:
+    planted = [(source, edits) for source, name, edits, _ in PLANTED if name in RULE_OF[rule.name]]
+    harmless = [(source, edits) for source, name, edits in HARMLESS if name in RULE_OF[rule.name]]
+    assert len(planted) + len(harmless) == len(RULE_OF[rule.name])
+    assert harmless
+    before = {finding.iri for each in real for finding in each.findings}
+    for source, edits in planted[:1]:  # the others are planted one by one below
+        (found,) = find(copy(source, *edits), [rule])
+        assert {finding.iri for finding in found.findings} - before
+    assert planted
+    for source, edits in harmless:
+        (found,) = find(copy(source, *edits), [rule])
+        come = {finding.iri for finding in found.findings} - before
+        gone = {f.iri for each in real if each.rule is rule for f in each.findings}
+        gone -= {finding.iri for finding in found.findings}
+        assert len(come) <= len(gone)  # of an edited value, a real finding has another name
 
 
 @pytest.mark.parametrize(
