@@ -54,8 +54,9 @@ RESERVED = frozenset({"format", "version", "limit", "cursor", "lang"})
 CHARTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "bars": (frozenset({"label", "value"}), frozenset({"series"})),
     "lines": (frozenset({"x", "y"}), frozenset({"series", "low", "high"})),
-    # `nothing`: a column with the value of no effect, 1 for a ratio, which stands on a log scale.
-    "forest": (frozenset({"label", "value"}), frozenset({"low", "high", "series", "nothing"})),
+    # `nothing`: a column with the value of no effect, 1 for a ratio, which stands on a log scale; `detail`:
+    # what stands before the label, where one label has several lines.
+    "forest": (frozenset({"label", "value"}), frozenset({"low", "high", "series", "nothing", "detail"})),
     "ratios": (frozenset({"label", "value"}), frozenset({"low", "high", "series"})),  # on a log scale
     "ranges": (frozenset({"label", "low", "high"}), frozenset({"series"})),  # on a log scale
     "network": (frozenset({"source", "relation", "target"}), frozenset()),

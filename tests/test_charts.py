@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kg.canned import CHARTS
 from kg.web.charts import draw
 from kg.web.pictures import Moment, Neighbour, around, timeline
-from kg.web.svg import Chart
+from kg.web.svg import Chart, cut_inside, wide_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 COLUMNS = ("a", "b", "c", "d", "e")
@@ -38,6 +38,25 @@ def drawn(kind: str, rows: list[dict[str, str]], **units: str) -> Chart:
 
 def test_there_is_a_drawing_for_every_kind_a_question_may_ask_for() -> None:
     assert set(ROLES) == set(CHARTS)
+
+
+@given(st.text(alphabet="abc 间充质", max_size=60), st.integers(8, 40))
+def test_a_text_cut_inside_fits_and_keeps_both_ends(said: str, most: int) -> None:
+    shown = cut_inside(said, most)
+    assert wide_of(shown) <= most
+    if shown != said:
+        start, _, end = shown.partition("…")
+        assert said.startswith(start)
+        assert said.endswith(end)
+        assert wide_of(said) > most
+
+
+def test_lines_of_one_label_are_told_apart_by_their_detail() -> None:
+    rows = [{"a": "MSC", "b": "1.2", "c": "0.5", "d": "2", "e": time} for time in ("month 3", "")]
+    chart = draw({"kind": "forest", **ROLES["forest"], "detail": "e"}, rows, "Title", {})
+    assert chart is not None
+    told = ElementTree.fromstring(chart.svg).findtext(f"{SVG}desc")
+    assert told == "month 3: MSC: 1.2 (0.5–2); MSC: 1.2 (0.5–2)"
 
 
 def test_a_forest_plot_has_a_row_an_interval_and_a_square_for_each_effect() -> None:

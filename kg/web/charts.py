@@ -20,6 +20,7 @@ from kg.web.svg import (
     Scale,
     axis,
     cut,
+    cut_inside,
     fine_ticks,
     frame,
     in_order,
@@ -203,7 +204,9 @@ def _spans(
         if bounds and not (log and min(bounds) <= 0):
             if nothing is None or (low is None) == (high is None):
                 low, high = min(bounds), max(bounds)
-            spans.append(_Span(row[chart["label"]] or "–", row[series] if series else "", value, low, high))
+            detail = row[chart["detail"]] if "detail" in chart else ""
+            label = ": ".join(filter(None, (detail, row[chart["label"]] or "–")))
+            spans.append(_Span(label, row[series] if series else "", value, low, high))
     spans = spans[:MOST_MARKS]
     if not spans:
         return None
@@ -230,7 +233,7 @@ def _spans(
         tip = html.escape(f"{span.label}{f', {span.group}' if span.group else ''}: {span.number}")
         left = scale.left if span.low is None else scale(span.low)
         right = scale.right if span.high is None else scale(span.high)
-        body.append(text(LABELS - 10, y + 5, cut(span.label, 32), anchor="end", title=span.label))
+        body.append(text(LABELS - 10, y + 5, cut_inside(span.label, 32), anchor="end", title=span.label))
         body.append(
             f'<g class="{colour}"><title>{tip}</title>'
             f'<line x1="{left:.1f}" y1="{y}" x2="{right:.1f}" y2="{y}" class="chart-line {colour}"/>'

@@ -61,6 +61,15 @@ def cut(text: str, most: int) -> str:
     return text.rstrip() + "…"
 
 
+def cut_inside(text: str, most: int) -> str:
+    """As `cut`, but what is left out is inside: the end may tell a text from others that start like it."""
+    if wide_of(text) <= most:
+        return text
+    start = cut(text, most * 2 // 5)
+    end = cut(text[::-1], most + 1 - wide_of(start))[:-1][::-1]
+    return start + end.lstrip()
+
+
 def ticks_of(low: float, high: float, about: int = 5) -> list[float]:
     span = (high - low) or abs(high) or 1.0
     step = 10 ** math.floor(math.log10(span / about))
