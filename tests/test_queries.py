@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 
 import pytest
 from pyoxigraph import BlankNode, Literal, NamedNode, QuerySolutions, QueryTriples, Store
-from rdflib import SKOS
+from rdflib import RDF, RDFS, SKOS
 from statsmodels.stats.proportion import proportion_confint
 
 from kg.canned import Catalogue
-from kg.snapshot import Snapshot, load_store
+from kg.snapshot import Snapshot, load_store, read_lines
 from kg.terms import ROOT, compress, expand
 from kg.web.charts import draw
 from tests.expected import FOLDER, RECOMPUTED, difference, expected, modules, path, table, written
@@ -540,3 +540,31 @@ def test_outcomes_not_found_are_among_the_planned_and_not_among_the_differences(
     assert whole.isdisjoint(row["compared"] for row in differences)
     renamed = {row["compared"] for row in expected("arms-renamed") if row["group"]}
     assert {row["compared"] for row in differences if row["aspect"] == "arm"} == renamed
+
+
+def test_claims_by_evidence_type_are_those_counted_line_by_line(embedded: Snapshot) -> None:
+    # An independent path: the snapshot's lines in Python, without SPARQL.
+    of: dict[str, dict[str, list[str]]] = {}
+    for line in read_lines(embedded):
+        subject, predicate, rest = line.decode().split(" ", 2)
+        of.setdefault(predicate.strip("<>"), {}).setdefault(subject, []).append(rest.rsplit(" ", 2)[0])
+    ours = expand("stroma:").value
+    claims = [thing for thing, types in of[str(RDF.type)].items() if f"<{ours}Claim>" in types]
+    english = {
+        thing: next(text for text in texts if text.endswith("@en"))[1:-4]
+        for thing, texts in of[str(RDFS.label)].items()
+        if any(text.endswith("@en") for text in texts)
+    }
+    hedged = f"<{ours}ModalityHedged>"
+    counted: Counter[tuple[str, str]] = Counter()
+    soft: Counter[tuple[str, str]] = Counter()
+    for claim in claims:
+        for evidence in set(of[f"{ours}evidenceType"].get(claim, [])):
+            for study in set(of[f"{ours}evidenceStudyType"].get(claim, [""])):
+                kind = (english[evidence], english[study] if study else "")
+                counted[kind] += 1
+                soft[kind] += hedged in of[f"{ours}modality"].get(claim, [])
+    rows = expected("claims-by-evidence-type")
+    assert {(row["evidence"], row["study"]): (row["claims"], row["hedged"]) for row in rows} == {
+        kind: (str(number), str(soft[kind])) for kind, number in counted.items()
+    }
