@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bench import building, figures, hostile, peers, questions, reasoners, scale, serving, soak
+from bench import building, figures, hostile, peers, questions, reasoners, scale, searching, serving, soak
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Row = tuple[str, float | int | str, str]  # what, value, unit or remark
@@ -24,6 +24,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
     "reasoners": reasoners.reasoners,
     "axioms": reasoners.axioms_that_rows_need,
     "questions": questions.question_times,
+    "search": searching.search_times,
     "http": serving.queries_over_http,
 }
 # What is more than rows: the newest run of each, as JSON.

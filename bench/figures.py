@@ -217,6 +217,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "refused": refused,
     "scale": scale,
     "hostile": hostile,
+    "search": lambda: rows_of("search"),
     "reasoners": lambda: rows_of("reasoners"),
     "building": lambda: rows_of("build", "loaders", "memory"),
 }
