@@ -480,7 +480,10 @@ def test_a_release_never_changes(tmp_path: Path) -> None:
 
 OLD = ':Old a owl:Class ; rdfs:label "old"@en ; owl:deprecated true '
 BROKEN = {
-    "syntax": (":Arm a owl:Class\n:Trial a owl:Class .", r"more\.ttl, line 8, column 1: .*Mend"),
+    "syntax": (
+        ":Arm a owl:Class\n:Trial a owl:Class .",
+        r"more\.ttl, line 8, column 1, in the block of :Arm: .*Mend",
+    ),
     "declared twice": (
         ':Cell a owl:Class ; rdfs:label "cell"@en .',
         r"products\.ttl:10: stroma:Cell is declared twice, as Class in more\.ttl:7",
