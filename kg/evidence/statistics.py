@@ -125,7 +125,9 @@ def risk_difference(events: int, total: int, events_2: int, total_2: int, level:
     low, high = confint_proportions_2indep(
         events, total, events_2, total_2, method="newcomb", compare="diff", alpha=_alpha(level)
     )
-    return Estimate(events / total - events_2 / total_2, _interval(low, high), level)
+    # A rounding error can leave it a hair beyond what a difference of proportions can be.
+    interval = _interval(max(-1.0, low), min(1.0, high))
+    return Estimate(events / total - events_2 / total_2, interval, level)
 
 
 def risk_ratio(events: int, total: int, events_2: int, total_2: int, level: float = 0.95) -> Estimate:
