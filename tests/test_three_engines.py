@@ -205,7 +205,12 @@ def test_rdflib_gives_the_same_rows(store: ox.Store, dataset: rdflib.Dataset, id
 
 @pytest.mark.parametrize("id", CATALOGUE)
 def test_virtuoso_gives_the_same_rows(store: ox.Store, peer: Virtuoso, id: str) -> None:
-    compare(id, "Virtuoso", ours(store, CATALOGUE[id]), virtuoso_s(peer, CATALOGUE[id]))
+    try:
+        theirs = virtuoso_s(peer, CATALOGUE[id])
+    except httpx.HTTPStatusError:
+        assert (id, "Virtuoso") in KNOWN
+        return
+    compare(id, "Virtuoso", ours(store, CATALOGUE[id]), theirs)
 
 
 def test_every_named_difference_is_of_a_question_and_an_engine() -> None:
