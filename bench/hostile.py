@@ -144,61 +144,47 @@ async def _giant_form(chance: random.Random, to: Target) -> str:
     )  # fmt: skip
 
 
-async def _cross_product(chance: random.Random, to: Target) -> str:
-    number = chance.randrange(10**9)  # a query of its own each time, so that no answer is shared
-    query = chance.choice(
-        [
-            "SELECT * { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
-            "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f }",
-            "SELECT DISTINCT ?c ?f { ?a ?b ?c . ?d ?e ?f }",
-            "CONSTRUCT { ?a ?e ?i } { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
-            "SELECT * { ?a ?b ?c . ?d ?e ?f FILTER(?c = ?f && ?a != ?d) }",
-        ]
-    )
-    return await _asked(to, f"{query} # {number}")
+_DOUBLED = " ".join(f"BIND(CONCAT(?x{n}, ?x{n}) AS ?x{n + 1})" for n in range(40))
+_ENDLESS = {
+    "cross product": [
+        "SELECT * { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
+        "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f }",
+        "SELECT DISTINCT ?c ?f { ?a ?b ?c . ?d ?e ?f }",
+        "CONSTRUCT { ?a ?e ?i } { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
+        "SELECT * { ?a ?b ?c . ?d ?e ?f FILTER(?c = ?f && ?a != ?d) }",
+    ],
+    "path explosion": [
+        "SELECT * { ?a (!<x>|^!<x>)* ?b }",
+        "SELECT (COUNT(*) AS ?n) { ?a (!<x>|^!<x>)+ ?b }",
+        "SELECT * { ?a (!<x>/!<x>/!<x>/!<x>)* ?b }",
+        _RDFS + "SELECT * { ?a (rdfs:subClassOf|^rdfs:subClassOf)* ?b . ?b (!<x>)* ?c }",
+        "ASK { ?a ((!<x>)*/(^!<x>)*)* <nowhere> }",
+    ],
+    "expression": [
+        'SELECT * { ?s ?p ?o FILTER(REGEX(STR(?o), "(a+)+(b+)+(c+)+$")) }',
+        'SELECT * { ?s ?p ?o FILTER(REGEX(STR(?o), "(.{1,1000}){1,1000}")) }',
+        'SELECT * { ?s ?p ?o FILTER(REGEX(STR(?o), "(' + "|".join(["[a-z]+[0-9]*"] * 400) + ')")) }',
+        'SELECT (REPLACE(STR(?o), "(.)", "$1$1$1$1$1$1$1$1") AS ?x) { ?s ?p ?o }',
+        "SELECT (SHA512(CONCAT(STR(?o), STR(?c))) AS ?x) { ?s ?p ?o . ?a ?b ?c }",
+    ],
+    "memory bomb": [
+        "SELECT * { ?a ?b ?c . ?d ?e ?f } ORDER BY ?c ?f",
+        "SELECT DISTINCT * { ?a ?b ?c . ?d ?e ?f }",
+        "SELECT (GROUP_CONCAT(CONCAT(STR(?c), STR(?f))) AS ?x) { ?a ?b ?c . ?d ?e ?f }",
+        f'SELECT (STRLEN(?x40) AS ?n) {{ BIND("0123456789abcdef" AS ?x0) {_DOUBLED} }}',
+        "SELECT ?a ?d (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f } GROUP BY ?a ?d",
+    ],
+}
 
 
-async def _path_explosion(chance: random.Random, to: Target) -> str:
-    number = chance.randrange(10**9)
-    query = chance.choice(
-        [
-            "SELECT * { ?a (!<x>|^!<x>)* ?b }",
-            "SELECT (COUNT(*) AS ?n) { ?a (!<x>|^!<x>)+ ?b }",
-            "SELECT * { ?a (!<x>/!<x>/!<x>/!<x>)* ?b }",
-            _RDFS + "SELECT * { ?a (rdfs:subClassOf|^rdfs:subClassOf)* ?b . ?b (!<x>)* ?c }",
-            "ASK { ?a ((!<x>)*/(^!<x>)*)* <nowhere> }",
-        ]
-    )
-    return await _asked(to, f"{query} # {number}")
+def _endless(queries: Sequence[str]) -> Attack:
+    """One of a few queries, made another one each time, so that no answer is shared."""
 
+    async def send(chance: random.Random, to: Target) -> str:
+        number = chance.randrange(10**9)
+        return await _asked(to, f"{chance.choice(queries)} # {number}")
 
-async def _expression(chance: random.Random, to: Target) -> str:
-    number = chance.randrange(10**9)
-    query = chance.choice(
-        [
-            'SELECT * { ?s ?p ?o FILTER(REGEX(STR(?o), "(a+)+(b+)+(c+)+$")) }',
-            'SELECT * { ?s ?p ?o FILTER(REGEX(STR(?o), "(.{1,1000}){1,1000}")) }',
-            'SELECT * { ?s ?p ?o FILTER(REGEX(STR(?o), "(' + "|".join(["[a-z]+[0-9]*"] * 400) + ')")) }',
-            'SELECT (REPLACE(STR(?o), "(.)", "$1$1$1$1$1$1$1$1") AS ?x) { ?s ?p ?o }',
-            "SELECT (SHA512(CONCAT(STR(?o), STR(?c))) AS ?x) { ?s ?p ?o . ?a ?b ?c }",
-        ]
-    )
-    return await _asked(to, f"{query} # {number}")
-
-
-async def _memory_bomb(chance: random.Random, to: Target) -> str:
-    number = chance.randrange(10**9)
-    doubled = " ".join(f"BIND(CONCAT(?x{n}, ?x{n}) AS ?x{n + 1})" for n in range(40))
-    query = chance.choice(
-        [
-            "SELECT * { ?a ?b ?c . ?d ?e ?f } ORDER BY ?c ?f",
-            "SELECT DISTINCT * { ?a ?b ?c . ?d ?e ?f }",
-            "SELECT (GROUP_CONCAT(CONCAT(STR(?c), STR(?f))) AS ?x) { ?a ?b ?c . ?d ?e ?f }",
-            f'SELECT (STRLEN(?x40) AS ?n) {{ BIND("0123456789abcdef" AS ?x0) {doubled} }}',
-            "SELECT ?a ?d (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f } GROUP BY ?a ?d",
-        ]
-    )
-    return await _asked(to, f"{query} # {number}")
+    return send
 
 
 async def _malformed(chance: random.Random, to: Target) -> str:
@@ -303,10 +289,7 @@ ATTACKS: dict[str, Attack] = {
     "nesting": _nesting,
     "giant text": _giant_text,
     "giant form": _giant_form,
-    "cross product": _cross_product,
-    "path explosion": _path_explosion,
-    "expression": _expression,
-    "memory bomb": _memory_bomb,
+    **{kind: _endless(queries) for kind, queries in _ENDLESS.items()},
     "malformed HTTP": _malformed,
     "slow client": _slow,
     "disconnect": _leaves,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import random
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from kg.evidence.rules import RULES
 from kg.snapshot import Snapshot, line_of
 from kg.terms import ROOT, STROMA, expand, mint
 from loaders import catalog
+from tests.edits import Edit, cell, with_edits
 
 MOUSE, HUMAN = expand("NCBITaxon:10090"), expand("NCBITaxon:9606")
 
@@ -50,27 +50,7 @@ def listed(found: Iterable[Found]) -> dict[str, Finding]:
 
 # ------------------------------------------------------------------------- edits of the real tables
 
-Edit = Callable[[Path], None]
 Plant = Callable[..., tuple[dict[str, Finding], dict[str, Finding]]]
-
-
-def cell(table: str, column: str, value: str, **where: str) -> Edit:
-    """Put `value` in a column of every row that has these cells; one row at least must have them."""
-
-    def edit(folder: Path) -> None:
-        path = folder / f"{table}.tsv"
-        rows = path.read_text("utf-8").split("\n")
-        head = next(row for row in rows if row and not row.startswith("#")).split("\t")
-        changed = 0
-        for number, row in enumerate(rows):
-            cells = dict(zip(head, row.split("\t"), strict=False))
-            if row.split("\t") != head and all(cells.get(name) == wanted for name, wanted in where.items()):
-                rows[number] = "\t".join({**cells, column: value}.values())
-                changed += 1
-        assert changed, f"no row of {table} has {where}"
-        path.write_text("\n".join(rows), "utf-8")
-
-    return edit
 
 
 def said(claim: str, predicate: str, value: str) -> Edit:
@@ -119,14 +99,7 @@ def copy(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Callab
     """What is reported when the tables of a source are edited so."""
 
     def run(source: str, *edits: Edit) -> Reported:
-        folder = tmp_path_factory.mktemp("planted") / "records"
-        shutil.copytree(ROOT / "loaders" / source / "records", folder)
-        for edit in edits:
-            edit(folder)
-        part = catalog.load(source, sorted(folder.glob("*.tsv")))
-        graph = f" {part.source.graph} .\n".encode()
-        kept = [line for line in lines if not line.endswith(graph)]
-        return read([*kept, *map(line_of, part.quads)])
+        return with_edits(lines, source, edits, tmp_path_factory.mktemp("planted") / "records")
 
     return run
 

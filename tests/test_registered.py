@@ -17,12 +17,12 @@ from kg.errors import BadValue, UnknownValue
 from kg.evidence.links import find
 from kg.evidence.registered import Compared, compare, results_due, same_time
 from kg.evidence.reported import Reported, Thing, Value, read
-from kg.snapshot import Snapshot, line_of
+from kg.snapshot import Snapshot
 from kg.terms import ROOT, STROMA, compress, expand, mint
 from loaders import catalog
+from tests.edits import Edit, cell, row, with_edits
 
 Told = dict[tuple[str, ...], Compared]
-Edit = Callable[[Path], None]
 Plant = Callable[..., tuple[Told, Told]]
 
 
@@ -49,51 +49,12 @@ def real(lines: list[bytes]) -> Told:
     return told(read(lines))
 
 
-def cell(table: str, column: str, value: str, **where: str) -> Edit:
-    """Put `value` in a column of every row that has these cells; one row at least must have them."""
-
-    def edit(folder: Path) -> None:
-        path = folder / f"{table}.tsv"
-        rows = path.read_text("utf-8").split("\n")
-        head = next(row for row in rows if row and not row.startswith("#")).split("\t")
-        changed = 0
-        for number, row in enumerate(rows):
-            cells = dict(zip(head, row.split("\t"), strict=False))
-            if row.split("\t") != head and all(cells.get(name) == wanted for name, wanted in where.items()):
-                rows[number] = "\t".join({**cells, column: value}.values())
-                changed += 1
-        assert changed, f"no row of {table} has {where}"
-        path.write_text("\n".join(rows), "utf-8")
-
-    return edit
-
-
-def row(table: str, **cells: str) -> Edit:
-    """One row more."""
-
-    def edit(folder: Path) -> None:
-        path = folder / f"{table}.tsv"
-        text = path.read_text("utf-8").rstrip("\n")
-        head = next(line for line in text.split("\n") if not line.startswith("#")).split("\t")
-        assert set(cells) <= set(head)
-        path.write_text(text + "\n" + "\t".join(cells.get(name, "") for name in head) + "\n", "utf-8")
-
-    return edit
-
-
 @pytest.fixture(scope="module")
 def plant(lines: list[bytes], real: Told, tmp_path_factory: pytest.TempPathFactory) -> Plant:
     """Comparisons that come, and that go, when the tables of a source are edited so."""
 
     def run(source: str, *edits: Edit) -> tuple[Told, Told]:
-        folder = tmp_path_factory.mktemp("planted") / "records"
-        shutil.copytree(ROOT / "loaders" / source / "records", folder)
-        for edit in edits:
-            edit(folder)
-        part = catalog.load(source, sorted(folder.glob("*.tsv")))
-        graph = f" {part.source.graph} .\n".encode()
-        kept = [line for line in lines if not line.endswith(graph)]
-        now = told(read([*kept, *map(line_of, part.quads)]))
+        now = told(with_edits(lines, source, edits, tmp_path_factory.mktemp("planted") / "records"))
         come = {key: each for key, each in now.items() if key not in real}
         return come, {key: each for key, each in real.items() if key not in now}
 
