@@ -1,7 +1,7 @@
 """What bears on a proposition: everything said for it and against it, by source, strength and level.
 
-Hides how it is gathered, and decides nothing: for it are the claims that assert it, and for, against or
-undecided what `graph:evidence-lines` says (`kg.evidence.lines` is where that is defined). Beside, and not
+Hides how it is gathered, and decides nothing: for it are the claims that assert it, and for it, against it
+or inconclusive what `graph:evidence-lines` says (`kg.evidence.lines` defines that). Beside, and not
 counted: the same relation of a kind below or above. Asked of an engine: the limits of a query hold.
 """
 
@@ -21,7 +21,7 @@ from kg.claims import Found, Said, Saying
 from kg.engine import Engine, Limits
 from kg.errors import UsageError
 from kg.names import Names, named, names
-from kg.rows import Node, listed, rows, text_of
+from kg.rows import Node, Row, listed, rows, text_of
 from kg.terms import BASE, OBO, PROV, RDF, STROMA, compress, prefixes
 
 Stance = OneOf["for", "against", "inconclusive", "beside"]
@@ -170,8 +170,9 @@ async def _evidence(engine: Engine, said: Said, limits: Limits) -> list[Line]:
         }} ORDER BY ?direction ?who ?label ?text""",
         limits,
     )
-    once = {(row["direction"].value, row["who"].value): row for row in reversed(found)}
-    told = {key: once[key] for key in dict.fromkeys((r["direction"].value, r["who"].value) for r in found)}
+    told: dict[tuple[str, str], Row] = {}
+    for first in found:
+        told.setdefault((first["direction"].value, first["who"].value), first)
     spoken = [who for _, who in told if who.startswith(f"{BASE}claim/")]
     given = await claims.propositions(
         engine, f"VALUES ?by {{ {listed(spoken)} }} ?by stroma:asserts ?proposition .", limits

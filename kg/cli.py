@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -552,7 +552,8 @@ def evidence(
 ) -> None:
     """Say who says a proposition, who denies it or says the opposite, and how strongly, each with its source.
 
-    Of a claim: of each of its propositions. Of a thing: of each proposition that relates it to another.
+    Of a claim: of each of its propositions. Of a thing: of each proposition that relates it to another, and
+    of each other on which something bears.
     """
     from kg import bearing
     from kg.engine.memory import MemoryEngine
@@ -1082,12 +1083,7 @@ def mappings(
                 f"no term below {against} has {find!r} in its label; try a shorter word or a synonym"
             )
         return
-    problems = verify(against) if write and against else review(against)
-    for problem in problems:
-        print(problem)
-    if problems:
-        many = "1 place is" if len(problems) == 1 else f"{len(problems)} places are"
-        raise SourceError(f"{many} not right; see above", source="mappings")
+    _refuse(verify(against) if write and against else review(against), "mappings")
     held = "form, labels and verified ids hold"
     print(held if against is None else "every mapping is as its vocabulary has it")
 
@@ -1115,13 +1111,17 @@ def imports(
             raise UsageError(f"{against}: there is no such folder; give the one that holds the ontologies")
         for line in write(against):
             print(line)
-    problems = review()
+    _refuse(review(), "obo")
+    print("every public term is listed and embedded")
+
+
+def _refuse(problems: Sequence[object], source: str) -> None:
+    """Print what is not right, a line each, and end with an error where there is any."""
     for problem in problems:
         print(problem)
     if problems:
         many = "1 place is" if len(problems) == 1 else f"{len(problems)} places are"
-        raise SourceError(f"{many} not right; see above", source="obo")
-    print("every public term is listed and embedded")
+        raise SourceError(f"{many} not right; see above", source=source)
 
 
 @_verb(

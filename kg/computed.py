@@ -108,9 +108,9 @@ class Computed:
         sources = (self.known.activity(node),) if self._nodes(node, PROV.wasGeneratedBy) else ()
         applied = Axiom(text, computation, sources, method, relation)
         inputs = self._nodes(node, leads)
-        asserted = {each for each in inputs if self._asserted(each) is not None}
+        asserted = {each: told for each in inputs if (told := self._asserted(each)) is not None}
         # A finding names the things and the claims of its statements too, a number the results they are of.
-        of_those = {told[0] for each in asserted if (told := self._asserted(each)) is not None}
+        of_those = {told[0] for told in asserted.values()}
         if leads == STROMA.involves and asserted:
             inputs = [each for each in inputs if each in asserted]
         premises = [step for each in inputs if each not in of_those for step in self._premises(each)]

@@ -21,8 +21,8 @@ from pyoxigraph import NamedNode
 
 from kg.engine import Engine, Limits
 from kg.names import Names, named, names
-from kg.rows import Node, Row, rows
-from kg.terms import BASE, STROMA, compress, mint
+from kg.rows import Node, Row, rows, text_of
+from kg.terms import BASE, DCTERMS, STROMA, compress, mint
 
 _TRIAL = f"{BASE}trial/"
 _MOST = 2_000  # rows of one query
@@ -163,7 +163,7 @@ class Registration:
     @property
     def title(self) -> str:
         """The short title, else the official one, else its name."""
-        for predicate in ("http://purl.org/dc/terms/title", STROMA.officialTitle.value):
+        for predicate in (DCTERMS.title.value, STROMA.officialTitle.value):
             for fact in self.facts:
                 if fact.predicate == predicate:
                     return fact.value.value
@@ -195,7 +195,7 @@ _SAYS = ("reports", "protocol", "cited")
 _PREDICATES = {
     STROMA.hasPublication.value: "reports",
     STROMA.hasProtocolPublication.value: "protocol",
-    "http://purl.org/dc/terms/references": "cited",
+    DCTERMS.references.value: "cited",
 }
 _CONFIDENCE = [
     STROMA(f"Confidence{grade}").value for grade in ("High", "MediumHigh", "Medium", "LowMedium", "Low")
@@ -278,7 +278,7 @@ async def read(engine: Engine, iri: str, limits: Limits) -> Registration | None:
     return replace(trial, names=await names(engine, _mentioned(trial), limits))
 
 
-_IDENTIFIER = "http://purl.org/dc/terms/identifier"
+_IDENTIFIER = DCTERMS.identifier.value
 _FACTS = f"""SELECT ?g ?p ?o WHERE {{
   VALUES ?s {{ $trial }}
   GRAPH ?g {{ ?s ?p ?o }}
@@ -358,10 +358,6 @@ _RELATED = f"""SELECT DISTINCT ?p ?other ?inverse WHERE {{
 }} ORDER BY ?p ?other LIMIT {_MOST}"""
 
 
-def _text(row: Row, name: str) -> str:
-    return row[name].value if name in row else ""
-
-
 def _facts(found: Sequence[Row]) -> list[Fact]:
     graphs: dict[tuple[str, Node], dict[str, None]] = {}
     for row in found:
@@ -379,11 +375,11 @@ def _outcomes(found: Sequence[Row], comparisons: Sequence[Comparison]) -> list[O
             iri,
             rows[0]["label"].value,
             rows[0]["role"].value,
-            _text(rows[0], "frame"),
+            text_of(rows[0], "frame"),
             tuple(dict.fromkeys(row["months"].value for row in rows if "months" in row)),
             tuple(dict.fromkeys(row["measure"].value for row in rows if "measure" in row)),
-            _text(rows[0], "posted"),
-            _text(rows[0], "note"),
+            text_of(rows[0], "posted"),
+            text_of(rows[0], "note"),
             of.get(iri),
         )
         for iri, rows in by_outcome.items()
@@ -443,13 +439,13 @@ def _publications(found: Sequence[Row]) -> list[Publication]:
         publications.append(
             Publication(
                 iri,
-                label=_text(first, "label") or compress(iri),
-                title=_text(first, "title"),
-                journal=_text(first, "journal"),
-                year=_text(first, "year"),
-                pmid=_text(first, "pmid"),
-                doi=_text(first, "doi"),
-                pmcid=_text(first, "pmcid"),
+                label=text_of(first, "label") or compress(iri),
+                title=text_of(first, "title"),
+                journal=text_of(first, "journal"),
+                year=text_of(first, "year"),
+                pmid=text_of(first, "pmid"),
+                doi=text_of(first, "doi"),
+                pmcid=text_of(first, "pmcid"),
                 links=tuple(ordered),
             )
         )

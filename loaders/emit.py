@@ -63,9 +63,10 @@ def publication(*, pmid: str | None = None, doi: str | None = None, citation: st
 def reference(
     graph: Graph, trial: NamedNode, key: str, article: NamedNode, kind: str | None
 ) -> Iterator[Quad]:
-    """That a registry record (`key`) names a publication, as `kind`: background, result, derived or None.
+    """That a registry record (`key`) names a publication.
 
-    Which of them are about the study is for `kg.evidence.links` to say: most "results" are older than theirs.
+    `kind` is background, result, derived, retraction or None. Which of them are about the study is for
+    `kg.evidence.links` to say: most "results" are older than theirs.
     """
     node = mint("reference", key, unquote(article.value.removeprefix(f"{BASE}publication/")))
     yield graph.quad(trial, STROMA.hasReference, node)

@@ -8,7 +8,7 @@ of the kind "result" are older than the trial, so no results of it), a curator's
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -338,8 +338,8 @@ def _references(
                 article = articles.name(publication)
                 begun = registered.get(trial.iri, Description()).first
                 says, method, confidence, basis = _reference(kind, begun, articles.year(article))
-                if says != DCTERMS.references and is_protocol(articles.titles(article)):
-                    says = STROMA.hasProtocolPublication
+                if says != DCTERMS.references:
+                    says = _reports(articles.titles(article))
                 yield Link(trial.iri, article, says, method, confidence, basis, (reference.iri,))
 
 
@@ -386,11 +386,16 @@ def _curated(reported: Reported, articles: _Articles) -> Iterator[Link]:
                 yield _of_claim(edge, claim, articles)
 
 
+def _reports(titles: Sequence[str]) -> NamedNode:
+    """What an article with these titles is to the trial that it is about."""
+    return STROMA.hasProtocolPublication if is_protocol(titles) else STROMA.hasPublication
+
+
 def _of_claim(edge: Proposition, claim: Claim, articles: _Articles) -> Link:
     assert isinstance(edge.object, NamedNode)
     assert claim.method is not None
     article = articles.name(edge.object)
-    says = STROMA.hasProtocolPublication if is_protocol(articles.titles(article)) else STROMA.hasPublication
+    says = _reports(articles.titles(article))
     confidence = claim.confidence or STROMA.ConfidenceMedium
     return Link(edge.subject, article, says, claim.method, confidence, claim.basis, (claim.iri,))
 
@@ -406,8 +411,7 @@ def _numbers(reported: Reported, articles: _Articles) -> Iterator[Link]:
         for text in article.texts:
             for number in _NUMBER.findall(text):
                 if (trial := trials.get(number.upper())) is not None:
-                    protocol = is_protocol(articles.titles(article.iri))
-                    says = STROMA.hasProtocolPublication if protocol else STROMA.hasPublication
+                    says = _reports(articles.titles(article.iri))
                     basis = f"its title or citation gives the number {number}"
                     yield Link(
                         trial, article.iri, says, STROMA.LinkMethodRegistryNumber,
@@ -418,8 +422,7 @@ def _numbers(reported: Reported, articles: _Articles) -> Iterator[Link]:
 def _ruled(articles: _Articles, trials: Trials) -> Iterator[Link]:
     for article in articles:
         for likely in trials.likely(article.described):
-            protocol = is_protocol(article.described.titles)
-            says = STROMA.hasProtocolPublication if protocol else STROMA.hasPublication
+            says = _reports(article.described.titles)
             yield Link(
                 likely.trial, article.iri, says, likely.method,
                 _OF_RULE[likely.method], likely.basis, (article.iri, likely.trial),

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from pyoxigraph import Literal, NamedNode, Quad
 
+from kg.evidence.derived import plain
 from kg.evidence.likeness import words
 from kg.evidence.links import GRAPH, Links
 from kg.evidence.reported import Level, Reported, Result, Thing
@@ -70,10 +71,22 @@ def compare(reported: Reported, links: Links) -> tuple[Compared, ...]:
     Sorted by trial.
     """
     found: dict[NamedNode, Compared] = {}
+    # Once for all trials: of a whole registry few studies have a report, and few results are reported.
+    studies = [
+        study
+        for study in reported.of_kind("trial")
+        if study.nodes(STROMA.correspondsTo)
+        or any(value.level in _REPORTS for value in study.all(STROMA.hasPublication))
+    ]
+    results: list[Result] = [
+        result
+        for result in (*reported.observations, *reported.comparisons)
+        if result.level in _REPORTS and result.measure is not None
+    ]
     for trial in reported.of_kind("trial"):
         if not any(value.level is Level.RECORDED for value in trial.all(PROV.wasDerivedFrom)):
             continue
-        told = _Told(reported, links, trial)
+        told = _Told(reported, links, trial, studies, results)
         if told.results or told.studies or STROMA.MSCTherapyForRAStudy in trial.types:
             for each in (*_outcomes(told), *_enrollments(told), *_arms(told)):
                 found.setdefault(each.iri, each)
@@ -83,7 +96,14 @@ def compare(reported: Reported, links: Links) -> tuple[Compared, ...]:
 class _Told:
     """What is told of a registered trial, apart from its record: studies, results, publications."""
 
-    def __init__(self, reported: Reported, links: Links, trial: Thing) -> None:
+    def __init__(
+        self,
+        reported: Reported,
+        links: Links,
+        trial: Thing,
+        studies: Sequence[Thing],
+        results: Sequence[Result],
+    ) -> None:
         self.reported, self.trial = reported, trial
         self.links = [
             link
@@ -95,7 +115,7 @@ class _Told:
         names = {name for name, article in links.same.items() if article in publications} | publications
         # The studies that its publications report, under the trial's own name or one of their own.
         self.studies: dict[NamedNode, tuple[NamedNode, ...]] = {}
-        for study in reported.of_kind("trial"):
+        for study in studies:
             of = [
                 value.term
                 for value in study.all(STROMA.hasPublication)
@@ -104,11 +124,7 @@ class _Told:
             if of or (trial.iri in study.nodes(STROMA.correspondsTo)):
                 self.studies[study.iri] = tuple(links.same.get(p, p) for p in of)
         wanted = set(self.studies) | {trial.iri}
-        self.results: list[Result] = [
-            result
-            for result in (*reported.observations, *reported.comparisons)
-            if result.level in _REPORTS and result.measure is not None and wanted & set(result.studies)
-        ]
+        self.results = [result for result in results if wanted & set(result.studies)]
         self.counted_as: dict[NamedNode, frozenset[NamedNode]] = {}
 
     def answers(self, measure: NamedNode) -> list[Result]:
@@ -349,7 +365,7 @@ def _when(found: Iterable[Result]) -> str:
 
 
 def _months(times: Sequence[Decimal]) -> str:
-    return f"month{'s' if len(times) > 1 else ''} {', '.join(f'{time.normalize():f}' for time in times)}"
+    return f"month{'s' if len(times) > 1 else ''} {', '.join(map(plain, times))}"
 
 
 # ------------------------------------------------------------------------------------------- enrolment

@@ -331,7 +331,6 @@ class Reported:
 # ------------------------------------------------------------------------------------------ reading
 
 EXACT_SYNONYM = expand("oboInOwl:hasExactSynonym")
-IS_OPPOSITE_OF = STROMA.oppositeOf
 _NUMBERS = (
     STROMA.numberAffected, STROMA.sampleSize, STROMA.eventCount, STROMA.countValue, STROMA.percentage,
     STROMA.meanValue, STROMA.sdValue, STROMA.medianValue, STROMA.standardError, STROMA.numericValue,
@@ -360,7 +359,7 @@ _PROPOSITION = frozenset(
 )
 _THING = frozenset(
     {RDF.type, RDFS.label, DCTERMS.identifier, DCTERMS.title, DCTERMS.references, PROV.wasDerivedFrom,
-     OBO.RO_0002248, EXACT_SYNONYM, IS_OPPOSITE_OF}
+     OBO.RO_0002248, EXACT_SYNONYM, STROMA.oppositeOf}
     | {STROMA(name) for name in (
         "hasArm", "hasArmType", "hasIntervention", "hasCoMedication", "pools", "enrollmentCount",
         "enrollmentType", "hasPhase", "phaseText", "hasStatus", "statusAsOf", "hasStatusRecord",
@@ -686,7 +685,7 @@ def _opposites(things: Mapping[NamedNode, Thing]) -> dict[NamedNode, frozenset[N
     """Pairs as the ontology has them, in both directions."""
     found: dict[NamedNode, set[NamedNode]] = {}
     for one, thing in things.items():
-        for other in thing.nodes(IS_OPPOSITE_OF):
+        for other in thing.nodes(STROMA.oppositeOf):
             found.setdefault(one, set()).add(other)
             found.setdefault(other, set()).add(one)
     return {one: frozenset(others) for one, others in found.items()}

@@ -184,7 +184,7 @@ def _references(graph: Graph, trial: NamedNode, study: Study) -> Iterator[Quad]:
 def registry_reference(
     graph: Graph, trial: NamedNode, nct: str, pmid: str, kind: str | None
 ) -> Iterator[Quad]:
-    """A publication that the record names by its PubMed id, as `kind`: background, result, derived, None."""
+    """A publication that the record names by its PubMed id, as `kind` (see `emit.reference`)."""
     node = emit.publication(pmid=pmid)
     yield from emit.reference(graph, trial, nct, node, kind)
     yield graph.quad(node, STROMA.pubmedId, emit.string(pmid))

@@ -96,7 +96,7 @@ class Location:
 
 @dataclass
 class Reference:
-    """A publication by its PubMed id; `type` is background, result, derived or None."""
+    """A publication by its PubMed id; `type` is background, result, derived, retraction or None."""
 
     pmid: str
     type: str | None = None

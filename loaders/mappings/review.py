@@ -27,7 +27,6 @@ from loaders.record import Record
 from loaders.tables import rows
 
 _PRODUCT = re.compile(r"stroma:\w*Product")
-_ONTOLOGIES = (".obo", ".obo.gz", ".owl", ".ttl")
 TABLES = ROOT / "ontology" / "mappings"
 _VERIFIED = "verified.tsv"  # beside the tables: each object that a file was seen to have, with label and file
 _VERIFIED_COLUMNS = ("object_id", "object_label", "object_source_version")
@@ -81,7 +80,7 @@ def find(text: str, folder: Path) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     obsolete: set[str] = set()
     for path in sorted(folder.resolve().rglob("*")):
-        if path.name.endswith(_ONTOLOGIES):
+        if path.name.endswith(formats.SUFFIXES):
             with contextlib.suppress(SourceError):
                 for name, label, gone in formats.labels(path, "mappings"):
                     if gone:
@@ -226,7 +225,8 @@ def _objects(mappings: Sequence[Record], folder: Path, listed: Path) -> Iterator
         {tuple(row.fields.values()) for row in rows(listed, source="mappings")} if listed.is_file() else ()
     )
     # A term may be obsolete in another file than the one that a row names.
-    beside = {other for path in known for other in path.parent.iterdir() if other.name.endswith(_ONTOLOGIES)}
+    around = (other for path in known for other in path.parent.iterdir())
+    beside = {other for other in around if other.name.endswith(formats.SUFFIXES)}
     shown = _shown(sorted({*known, *beside}), wanted)
     obsolete = {name: place for (place, name), labels in shown.items() if None in labels}
     for record in mappings:
@@ -271,7 +271,7 @@ def _objects(mappings: Sequence[Record], folder: Path, listed: Path) -> Iterator
 def _called(label: str, place: str, files: Iterable[Path]) -> str:
     """Which id has this label in the file that a row names, as the end of a message; "" where none has."""
     for path in files:
-        if path.name == _file(place) and path.name.endswith(_ONTOLOGIES):
+        if path.name == _file(place) and path.name.endswith(formats.SUFFIXES):
             ids = [
                 id
                 for id, name, gone in formats.labels(path, "mappings")
@@ -291,7 +291,7 @@ def _shown(files: Iterable[Path], wanted: Set[str]) -> Mapping[tuple[str, str], 
     """(file or list, CURIE) -> the labels it has there, and None where it is obsolete."""
     found: dict[tuple[str, str], set[str | None]] = defaultdict(set)
     for path in files:
-        if path.name.endswith(_ONTOLOGIES):
+        if path.name.endswith(formats.SUFFIXES):
             for term, _ in formats.read(path, wanted, "mappings").terms:
                 if term.get("name"):
                     found[path.name, term["id"]].add(term["name"])

@@ -24,6 +24,7 @@ from kg.errors import BadValue, SourceError, UsageError
 from kg.terms import OBO, OWL, RDF, RDFS, compress, expand
 from loaders.tables import MAX_FIELD
 
+SUFFIXES = (".obo", ".obo.gz", ".owl", ".ttl")  # of the files that are read here
 PART_OF = "BFO:0000050"
 _SCOPES = {f"oboInOwl:has{scope.title()}Synonym": scope for scope in ("EXACT", "BROAD", "NARROW", "RELATED")}
 _KINDS = {

@@ -18,12 +18,11 @@ from kg.errors import SourceError
 from kg.terms import OWL, RDF, RDFS, ROOT, STROMA, compress
 from loaders import catalog
 from loaders.obo.embedded import table
-from loaders.obo.formats import labels
+from loaders.obo.formats import SUFFIXES, labels
 from loaders.obo.loader import wanted
 from loaders.tables import rows
 
 IMPORTS = ROOT / "ontology" / "imports"
-_ONTOLOGIES = (".obo", ".obo.gz", ".owl", ".ttl")
 TERMS = catalog.FOLDER / "obo" / "records" / "terms.tsv"
 _REMEDY = "Write it by kg imports --against DIR, DIR holding the ontologies' files"
 
@@ -133,7 +132,7 @@ def _seen(name: str, stub: Stub, files: Sequence[Path], folder: Path) -> None:
 
     A list of terms out of a package, which is no file of an ontology, is not looked for.
     """
-    if stub.seen.endswith(_ONTOLOGIES) and stub.seen not in {path.name for path in files}:
+    if stub.seen.endswith(SUFFIXES) and stub.seen not in {path.name for path in files}:
         prefix = name.partition(":")[0].lower()
         alike = [path.name for path in files if _ontology(path.name) == prefix]
         raise SourceError(
@@ -159,7 +158,7 @@ def _ontology(file: str) -> str:
 
 
 def _is_imported(file: str) -> bool:
-    return file.endswith(_ONTOLOGIES) and (IMPORTS / f"{_ontology(file)}.txt").is_file()
+    return file.endswith(SUFFIXES) and (IMPORTS / f"{_ontology(file)}.txt").is_file()
 
 
 def _kept(before: str, after: str, here: Set[str]) -> str:
