@@ -272,6 +272,8 @@ def as_text(found: Iterable[Bearing], known: Names) -> str:
         return named(known, iri) if iri else ""
 
     out: list[str] = []
+    wide = max(map(len, STANCES))
+    beside = " " * (wide + 3)
     for each in found:
         out += [
             sentence(each.proposition, known),
@@ -282,16 +284,16 @@ def as_text(found: Iterable[Bearing], known: Names) -> str:
             for line in each.lines:
                 if line.stance != stance:
                     continue
-                out.append(f"  {stance:<8} {_who(line, name)}")
+                out.append(f"  {stance:<{wide}} {_who(line, name)}")
                 if line.proposition is not None and line.proposition.iri != each.proposition.iri:
-                    out.append(f"           {sentence(line.proposition, known)}")
+                    out.append(f"{beside}{sentence(line.proposition, known)}")
                 if line.words:
-                    out.append(f"           {line.words}")
+                    out.append(f"{beside}{line.words}")
                 more = [
                     *map(name, (line.level, line.modality, line.evidence, line.study, line.species)),
                     line.population, name(line.confidence), line.basis and f"({line.basis})", line.day,
                 ]  # fmt: skip
-                out.append(f"           {'; '.join(part for part in more if part)}")
+                out.append(f"{beside}{'; '.join(part for part in more if part)}")
         out += [f"  finding  {finding.summary} [{name(finding.status)}]" for finding in each.findings]
         out.append("")
     return "\n".join(out)

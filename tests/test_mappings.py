@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -369,6 +370,15 @@ def test_an_object_that_its_vocabulary_does_not_have_is_found(write: Write, shar
     fault = faults(write(first, change), shared)[-1]
     assert "cl.sssom.tsv:15" in fault
     assert message in fault
+
+
+def test_files_that_cannot_be_read_hide_no_term_of_the_others(tmp_path: Path) -> None:
+    text = "format-version: 1.2\n\n[Term]\nid: CL:0000134\nname: mesenchymal stem cell\n"
+    (tmp_path / "cl.obo").write_text(text, encoding="utf-8")
+    (tmp_path / "cut.obo.gz").write_bytes(gzip.compress(text.encode() * 1000)[:-30])
+    (tmp_path / "latin.obo").write_bytes(text.replace("mese", "mése").encode("latin-1"))
+    (tmp_path / "cut.owl").write_text("<rdf:RDF", encoding="utf-8")
+    assert find("mesenchymal", tmp_path) == [("CL:0000134", "mesenchymal stem cell", "cl.obo")]
 
 
 def test_a_term_is_found_by_words_of_its_label_and_by_its_id(shared: Path) -> None:

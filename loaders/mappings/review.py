@@ -5,7 +5,6 @@ Hides how an id is looked up in OBO, OWL and SSSOM files, in lists of terms and 
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import re
@@ -81,12 +80,15 @@ def find(text: str, folder: Path) -> list[tuple[str, str, str]]:
     obsolete: set[str] = set()
     for path in sorted(folder.resolve().rglob("*")):
         if path.name.endswith(formats.SUFFIXES):
-            with contextlib.suppress(SourceError):
-                for name, label, gone in formats.labels(path, "mappings"):
-                    if gone:
-                        obsolete.add(name)
-                    elif name == text or all(word in label.lower() for word in words):
-                        found.append((name, label, path.name))
+            try:
+                labels = list(formats.labels(path, "mappings"))  # whole, or none of it
+            except SourceError:
+                continue
+            for name, label, gone in labels:
+                if gone:
+                    obsolete.add(name)
+                elif name == text or all(word in label.lower() for word in words):
+                    found.append((name, label, path.name))
     asked = " ".join(words)
 
     def rank(line: tuple[str, str, str]) -> tuple[bool, bool]:

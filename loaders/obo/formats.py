@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -62,12 +63,19 @@ def iri(name: str) -> NamedNode:
 
 def read(path: Path, wanted: Set[str], source: str) -> Ontology:
     """The wanted terms of an ontology file; raises SourceError for a file that does not parse."""
-    try:
+    with _refused(path, source):
         if ".obo" in path.suffixes:
             return _obo(path, wanted, source)
         if path.suffix == ".owl" and not _is_closed(path):
             raise _cut_off(path, source, None)
         return _owl_xml(path, wanted, source) if _is_owl_xml(path) else _rdf(path, wanted, source)
+
+
+@contextmanager
+def _refused(path: Path, source: str) -> Iterator[None]:
+    """What Python says of bytes that are no text, and of a packed file without its end, as SourceError."""
+    try:
+        yield
     except UnicodeDecodeError as problem:
         raise SourceError(
             f"is not UTF-8: byte {problem.object[problem.start]:#04x}",
@@ -78,7 +86,15 @@ def read(path: Path, wanted: Set[str], source: str) -> Ontology:
 
 
 def labels(path: Path, source: str) -> Iterator[tuple[str, str, bool]]:
-    """CURIE, label and whether it is obsolete, of every labelled term of an ontology file."""
+    """CURIE, label and whether it is obsolete, of every labelled term of an ontology file.
+
+    Raises SourceError for a file that does not parse.
+    """
+    with _refused(path, source):
+        yield from _labels(path, source)
+
+
+def _labels(path: Path, source: str) -> Iterator[tuple[str, str, bool]]:
     if ".obo" in path.suffixes:
         open_ = gzip.open if path.suffix == ".gz" else open
         with open_(path, "rt", encoding="utf-8") as handle:
