@@ -36,13 +36,16 @@ def free_port() -> int:
 
 @contextmanager
 def ours(snapshot: Snapshot, *, port: int | None = None, **settings: object) -> Iterator[str]:
-    """Our server on a snapshot, with these settings; it has to end well when it is told to."""
+    """Our server on a snapshot, with these settings; it has to end well when it is told to.
+
+    `var` is the folder that the snapshot is in, so that nothing this checkout has built is served beside it.
+    """
     port = port or free_port()
     program = (
         "from pathlib import Path; from kg.settings import Settings\n"
         "from kg.snapshot import open_snapshot; from kg.web.app import run\n"
-        f"settings = Settings(port={port}, **{settings!r})\n"
         f"snapshot = open_snapshot(Path({str(snapshot.folder)!r}))\n"
+        f"settings = Settings(port={port}, var=snapshot.folder.parent.parent, **{settings!r})\n"
         "run(snapshot, settings, on_ready=lambda: print('ready', flush=True))"
     )
     with subprocess.Popen(
