@@ -29,7 +29,7 @@ class Settings:
     workers: int = 2  # queries evaluated at once
     queue: int = 64  # queries that may wait; one more gets 503
     long_seconds: float = 0.1  # of a processor; a query that takes more goes on beside, at a low priority
-    long_queries: int = 4  # so many at once; the next waits, and begins anew
+    long_queries: int = 4  # so many at once; the next waits
     query_seconds: float = 60.0  # wall clock, enforced from outside the evaluator
     worker_memory_bytes: int = 2 * 1024**3  # per worker, over the shared store
     worker_queries: int = 10_000  # a worker is replaced after so many

@@ -140,7 +140,8 @@ def test_what_is_packed_says_that_it_varies(site: httpx.Client, path: str) -> No
 @pytest.mark.parametrize(
     "path",
     ["/queries/routes?limit={}", "/findings?page={}", "/reconcile/properties?limit={}",
-     "/why?subject=product:prednisone&predicate=a&object=stroma:MSCProduct&limit={}"],
+     "/why?subject=product:prednisone&predicate=a&object=stroma:MSCProduct&limit={}",
+     "/trial/NCT01547091.html?values=stroma:hasArm&page={}"],
 )  # fmt: skip
 @pytest.mark.parametrize("number", ["00000000000000000009999999", "1" + "0" * 5000, "٣", "1e2", "-1", "1_0"])
 def test_a_number_that_is_none_or_out_of_reach_is_refused(site: httpx.Client, path: str, number: str) -> None:

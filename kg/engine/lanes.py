@@ -1,6 +1,6 @@
 """Which query gets a worker, and when: short before long, without knowing beforehand which is which.
 
-Hides the queues. As many queries as there are processors run at full speed, and the others wait in order. One
+Hides the queues. As many queries as there are workers run at full speed, and the others wait in order. One
 that did not end at once makes room for the next and runs beside it. One that has used much time is a long
 one: it needs one of a few places, and the caller gives it a low priority there. One that finds no place waits
 for one: where it has begun to answer it stands still, otherwise the caller stops it and begins anew.
@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from kg.errors import ServerBusy
 
-_ASIDE = 6  # queries at most that run at full speed beyond the number of processors, each for a short time
+_ASIDE = 6  # queries at most that run at full speed beyond the number of workers, each for a short time
 
 
 class Lane(Enum):
@@ -45,7 +45,7 @@ class Lanes(Generic[_W]):
     """
 
     def __init__(self, *, size: int, queue: int, places: int) -> None:
-        self.size = size
+        self._size = size
         self._queue = queue
         self._places = places
         self._in: Counter[Lane] = Counter()
@@ -61,13 +61,13 @@ class Lanes(Generic[_W]):
 
     @property
     def long(self) -> int:
-        """Places taken."""
+        """Places taken or promised."""
         return self._in[Lane.LONG] + self._promised
 
     @property
     def needed(self) -> int:
         """How many workers there should be that neither have a long query nor stand still."""
-        return self.size + self._in[Lane.ASIDE]
+        return self._size + self._in[Lane.ASIDE]
 
     # ----------------------------------------------------------------------------- getting a worker
 
@@ -77,7 +77,7 @@ class Lanes(Generic[_W]):
         `long` is a query that is known to be one: it gets a place first, and its worker is in it. Raises
         ServerBusy where too many wait already, or it waited in vain.
         """
-        if not long and not self._turns and self._in[Lane.SHORT] < self.size and self._idle:
+        if not long and not self._turns and self._in[Lane.SHORT] < self._size and self._idle:
             mine = self._idle.pop()
             self._move(mine, Lane.SHORT)
             return mine
@@ -121,7 +121,7 @@ class Lanes(Generic[_W]):
 
     def _serve(self) -> None:
         """Give idle workers to those who wait, as long as one more may run."""
-        while self._turns and self._idle and self._in[Lane.SHORT] < self.size:
+        while self._turns and self._idle and self._in[Lane.SHORT] < self._size:
             turn = self._turns.popleft()
             if not turn.done():
                 mine = self._idle.pop()

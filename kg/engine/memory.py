@@ -38,6 +38,7 @@ from kg.errors import (
     QueryRefused,
     QuerySyntaxError,
     QueryTimeout,
+    QueryTooLarge,
     ServerBusy,
     ServiceFailed,
     SnapshotError,
@@ -54,7 +55,9 @@ _EMPTY: dict[str, list[str]] = {"default": [], "named": []}  # a dataset without
 _NAMES_BYTES = 1024**2  # bytes of the names of variables
 _LOOKS = 4  # at a query, until it has used the time that makes it a long one
 _PATIENT = 5  # times as long for one that does not use its time, because it waits
-_LOW_PRIORITY = 19  # of a long query: the lowest there is, a thirtieth of a short one's share of a processor
+# Of a long query, on top of its own: a third of a short one's share of a processor. Not lower: a worker that
+# is killed gives its memory back at its own priority, and what it locks meanwhile keeps the next fork waiting.
+_LOW_PRIORITY = 5
 _NO_KEEPER = "The process that holds the graph ended; ask again in a moment"
 _DOWNLOAD = "Narrow the query (LIMIT, fewer patterns), or download the data and query it locally"
 
@@ -142,7 +145,8 @@ class _Worker(asyncio.Protocol):
     def go_behind(self) -> None:
         """Go on at a low priority. There is no way back from it, so this is the worker's last query."""
         with contextlib.suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, self.thread, _LOW_PRIORITY)
+            own = os.getpriority(os.PRIO_PROCESS, self.thread)
+            os.setpriority(os.PRIO_PROCESS, self.thread, own + _LOW_PRIORITY)
         self.go_on()
 
     @property
@@ -547,7 +551,8 @@ class MemoryEngine:
         each = self._long_seconds / _LOOKS
         had = mine.processor_time
         first = had - each if first is None else first
-        if had - first >= self._long_seconds or looks >= _LOOKS * _PATIENT:
+        waits = query.body.full or not had  # for its client; or the system does not tell the time
+        if had - first >= self._long_seconds or (waits and looks >= _LOOKS * _PATIENT):
             self._is_long(mine, query)
         else:
             loop = asyncio.get_running_loop()
@@ -557,9 +562,7 @@ class MemoryEngine:
         if self._lanes.take_place(mine):
             mine.go_behind()
         elif not query.head.done():
-            query.fail(_TooLong("Many queries that take long are running"))
-            self._settle(query)
-            self._replace(mine, "long")
+            self._without_place(mine, query, _TooLong("Many queries that take long are running"))
         elif self._lanes.hold(mine):
             mine.stand_still()
             mine.waits = self._start(self._wait_held(mine, query))
@@ -576,7 +579,7 @@ class MemoryEngine:
         else:
             mine.go_behind()
 
-    def _without_place(self, mine: _Worker, query: _Query, problem: ServerBusy) -> None:
+    def _without_place(self, mine: _Worker, query: _Query, problem: QueryError) -> None:
         query.fail(problem)
         self._settle(query)
         self._replace(mine, "long")
@@ -822,7 +825,9 @@ class _Here:
         """See `kg.engine.federation.Here`."""
         request = {**self._request, "text": query, "format": worker.VARIABLES, "dataset": _EMPTY}
         told = await self._engine.ask_aside(self._text, request, self._limits, _NAMES_BYTES)
-        names: list[str] = json.loads(told or b"[]")
+        if told is None:
+            raise QueryTooLarge(f"The names of its variables are more than {_NAMES_BYTES:,} bytes")
+        names: list[str] = json.loads(told)
         return names
 
     async def rows(

@@ -37,8 +37,6 @@ _TO_CALL_OUT = (
     3  # the first calls of each list, which whoever asks other servers needs: socket, connect, bind
 )
 
-_BEHIND = 4  # of a worker: well under half of the server's share of a processor
-
 
 def deny_network() -> str:
     """Refuse new sockets and new programs to this process for ever; say which lock holds.
@@ -105,12 +103,6 @@ def die_first() -> None:
     """Where the machine runs out of memory, let the kernel end this process rather than the server."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
-
-
-def work_behind_the_server() -> None:
-    """Give way to the server where both want a processor: it carries every answer to its client."""
-    with contextlib.suppress(OSError):
-        os.nice(_BEHIND)
 
 
 def limit_files(open_files: int) -> None:

@@ -72,7 +72,6 @@ _GRAPH_FORMATS = {
 def run(store: Store, channel: socket.socket, files: int) -> None:
     """Lock this process down to `files` open files, then answer requests from the channel until it closes."""
     sandbox.die_first()
-    sandbox.work_behind_the_server()
     sandbox.limit_files(files)
     locks = {"network": sandbox.deny_network()}
     threading.stack_size(_STACK_BYTES)

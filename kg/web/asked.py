@@ -70,3 +70,14 @@ async def index_of(request: Request) -> Index:
     if snapshot.name not in indexes:
         indexes[snapshot.name] = await asyncio.to_thread(Index.of, snapshot)
     return indexes[snapshot.name]
+
+
+def whole_number(text: str, least: int, most: int) -> int | None:
+    """A parameter's text as a whole number within bounds, None where it is none.
+
+    Nine ASCII digits at most, read whole: `int` takes other digits and signs, and refuses very long texts.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        return None
+    number = int(text)
+    return number if least <= number <= most else None

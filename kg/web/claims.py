@@ -25,7 +25,7 @@ from kg.names import Names, named, names
 from kg.settings import Settings
 from kg.terms import PROV, STROMA, compress, expand
 from kg.things import Description
-from kg.web.asked import engine_of
+from kg.web.asked import engine_of, whole_number
 from kg.web.documents import document
 from kg.web.formats import NotAcceptable, choose
 from kg.web.language import VARY, language_of
@@ -178,9 +178,10 @@ def _form(request: Request, format: str) -> str:
 def _page(text: str) -> int:
     if not text:
         return 1
-    if not (text.isascii() and text.isdigit() and len(text) <= 9) or not 1 <= int(text) <= 1_000_000:
+    page = whole_number(text, 1, 1_000_000)
+    if page is None:
         raise ParameterError(f"page={text[:40]!r} is no page; pages are counted from 1")
-    return int(text)
+    return page
 
 
 def _iri(name: str, curie: str) -> str:

@@ -32,7 +32,7 @@ from kg.engine.formats import BY_KEY, SUFFIXES, Format, Kind
 from kg.errors import ParameterError, VersionGone
 from kg.settings import Settings
 from kg.snapshot import Snapshot
-from kg.web.asked import engine_of, index_of
+from kg.web.asked import engine_of, index_of, whole_number
 from kg.web.documents import document
 from kg.web.formats import choose, negotiate
 from kg.web.language import VARY, language_of
@@ -114,14 +114,15 @@ class _Asked:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
+    limit = whole_number(text, 1, MOST)
+    if limit is None:
         takes = f"a whole number from 1 to {MOST}"
         raise ParameterError(
             f"limit={text[:20]!r} is refused: it takes {takes}; without it all rows come at once",
             parameter="limit",
             takes=takes,
         )
-    return int(text)
+    return limit
 
 
 def router(catalogue: Catalogue, settings: Settings) -> APIRouter:

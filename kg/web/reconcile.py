@@ -30,7 +30,7 @@ from kg.rows import Node
 from kg.search import KIND_NAMES, Hit, Index
 from kg.settings import Settings
 from kg.terms import BASE, XSD, compress, expand
-from kg.web.asked import engine_of, index_of
+from kg.web.asked import engine_of, index_of, whole_number
 from kg.web.documents import address, document
 from kg.web.language import LANGUAGES, VARY, kind_name, language_of
 from kg.web.links import path_of_thing
@@ -256,9 +256,10 @@ def _whole(name: str, text: object, least: int, most: int, usual: int) -> int:
     if isinstance(text, float) and text.is_integer():
         text = int(text)
     digits = str(text)
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9) or not least <= int(digits) <= most:
+    number = whole_number(digits, least, most)
+    if number is None:
         raise ParameterError(f"{name}={digits[:40]!r} is no whole number from {least} to {most}")
-    return int(digits)
+    return number
 
 
 def _language(request: Request, given: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from kg.rows import language_of as language_of_literal
 from kg.terms import BASE, RDF, RDFS, compress, expand, prefixes
 from kg.things import FIRST, Description, Listing, Statement, referring_to, values_of
 from kg.web import signposts
-from kg.web.asked import engine_of, index_of
+from kg.web.asked import engine_of, index_of, whole_number
 from kg.web.documents import document
 from kg.web.language import LANGUAGES, VARY, language_of, text, texts
 from kg.web.links import home_of, path_of_reason, path_of_thing
@@ -181,20 +181,21 @@ async def listing_page(request: Request, iri: str, limits: Limits) -> Response |
         return None
     if len(asked) > 1:
         raise ParameterError("values and referring are given at once; give one of them")
-    curie, page = request.query_params[asked[0]], request.query_params.get("page") or "1"
+    curie, given = request.query_params[asked[0]], request.query_params.get("page") or "1"
     try:
         predicate = expand(curie).value
     except (UsageError, ValueError) as problem:
         raise ParameterError(f"{asked[0]}={curie[:80]!r} is refused: {problem}") from problem
-    if not page.isascii() or not page.isdigit() or not 1 <= int(page[:9]) <= 1_000_000:
-        raise ParameterError(f"page={page[:40]!r} is no page; pages are counted from 1")
+    page = whole_number(given, 1, 1_000_000)
+    if page is None:
+        raise ParameterError(f"page={given[:40]!r} is no page; pages are counted from 1")
     ask = values_of if asked[0] == "values" else referring_to
-    offset = (int(page) - 1) * _PAGE
+    offset = (page - 1) * _PAGE
     listing = await ask(engine_of(request), iri, predicate, limits, offset=offset, limit=_PAGE)
     if offset and offset >= listing.total:
         last = max(1, -(-listing.total // _PAGE))
         raise ParameterError(f"page={page} is beyond the last one, {last}")
-    return _listed(request, listing, asked[0], int(page))
+    return _listed(request, listing, asked[0], page)
 
 
 def _listed(request: Request, listing: Listing, which: str, page: int) -> Response:

@@ -32,7 +32,7 @@ from kg.names import names
 from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.terms import ROOT, expand
-from kg.web.asked import engine_of
+from kg.web.asked import engine_of, whole_number
 from kg.web.formats import NotAcceptable, choose
 from kg.web.language import VARY, language_of, text, texts
 from kg.web.links import path_of_thing
@@ -130,9 +130,10 @@ def _values(request: Request) -> dict[str, str]:
 
 def _limit(values: dict[str, str]) -> int:
     text = values.get("limit") or "3"
-    if not (text.isascii() and text.isdigit() and len(text) <= 9) or not 1 <= int(text) <= MAX_LIMIT:
+    limit = whole_number(text, 1, MAX_LIMIT)
+    if limit is None:
         raise ParameterError(f"limit {text[:40]!r} is no number from 1 to {MAX_LIMIT}")
-    return int(text)
+    return limit
 
 
 def _format(name: str | None, accept: str | None) -> str:
