@@ -56,7 +56,7 @@ _NAMES_BYTES = 1024**2  # bytes of the names of variables
 _LOOKS = 4  # at a query, until it has used the time that makes it a long one
 _PATIENT = 5  # times as long for one that does not use its time, because it waits
 # Of a long query, on top of its own: a third of a short one's share of a processor. Not lower: a worker that
-# is killed gives its memory back at its own priority, and what it locks meanwhile keeps the next fork waiting.
+# is killed frees its memory at its own priority, and what it locks meanwhile keeps the next fork waiting.
 _LOW_PRIORITY = 5
 _NO_KEEPER = "The process that holds the graph ended; ask again in a moment"
 _DOWNLOAD = "Narrow the query (LIMIT, fewer patterns), or download the data and query it locally"
