@@ -25,9 +25,10 @@ from kg.snapshot import Snapshot
 from kg.terms import ROOT
 from tests.peers import whole_site
 
-# The schemas of https://github.com/reconciliation-api/specs (0.2/schemas) have a licence of their own.
-SCHEMAS = ROOT / "var" / "reconciliation-api"
-NO_SCHEMAS = f"needs 0.2/schemas of github.com/reconciliation-api/specs in {SCHEMAS.relative_to(ROOT)}"
+# Our own, of what the specification says. Its schemas (0.2/schemas of github.com/reconciliation-api/specs)
+# come without a licence; where somebody put them there, they are asked as well.
+SCHEMAS = json.loads((Path(__file__).parent / "reconciliation.json").read_text(encoding="utf-8"))
+OFFICIAL = ROOT / "var" / "reconciliation-api"
 
 
 @pytest.fixture(scope="module")
@@ -334,60 +335,107 @@ def test_any_text_may_be_asked_and_becomes_no_markup_or_query(
 # ------------------------------------------------------------------------------ the protocol's schemas
 
 
-def validator(name: str) -> jsonschema.protocols.Validator:
-    resources = [json.loads(path.read_text(encoding="utf-8")) for path in SCHEMAS.glob("*.json")]
+BATCH = {
+    "a": {"query": "methotrexate", "type": ["class"], "limit": 3},
+    "b": {"query": "x", "properties": [{"pid": "stroma:hasPhase", "v": [1, True, "y"]}]},
+    "c": {"properties": [{"pid": "dcterms:identifier", "v": "NCT01547091"}]},
+}
+EXTEND = {
+    "ids": ["trial:NCT01547091", "CL:0000134"],
+    "properties": [
+        {"id": name}
+        for name in ("rdf:type", "stroma:startDate", "stroma:firstPostedDate", "stroma:enrollmentCount",
+                     "stroma:minimumAgeYears", "rdfs:label", "rdfs:subClassOf")
+    ],
+}  # fmt: skip
+# By schema: what is asked for an answer of its kind.
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
+    "manifest": ("/reconcile", {}),
+    "reconciliation-result-batch": ("/reconcile", {"queries": json.dumps(BATCH)}),
+    "suggest-entities-response": ("/reconcile/suggest/entity", {"prefix": "cell"}),
+    "suggest-properties-response": ("/reconcile/suggest/property", {"prefix": "has"}),
+    "suggest-types-response": ("/reconcile/suggest/type", {"prefix": ""}),
+    "flyout-response": ("/reconcile/flyout/entity", {"id": "CL:0000134"}),
+    "data-extension-property-proposal": ("/reconcile/properties", {"type": "trial", "limit": 5}),
+    "data-extension-response": ("/reconcile", {"extend": json.dumps(EXTEND)}),
+}
+Validator = jsonschema.protocols.Validator
+
+
+def own(name: str) -> Validator:
+    return jsonschema.Draft202012Validator({**SCHEMAS, "$ref": f"#/$defs/{name}"})
+
+
+def official(name: str) -> Validator | None:
+    if not (OFFICIAL / f"{name}.json").is_file():
+        return None
+    resources = [json.loads(path.read_text(encoding="utf-8")) for path in OFFICIAL.glob("*.json")]
     registry: Registry[Any] = Registry().with_resources(
         (each["$id"], Resource.from_contents({**each, "$schema": "http://json-schema.org/draft-07/schema#"}))
         for each in resources
     )
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    schema = json.loads((OFFICIAL / f"{name}.json").read_text(encoding="utf-8"))
     return jsonschema.Draft7Validator(schema, registry=registry)
 
 
-@pytest.mark.skipif(not SCHEMAS.is_dir(), reason=NO_SCHEMAS)
-@pytest.mark.parametrize(
-    ("schema", "path", "parameters"),
-    [
-        ("manifest", "/reconcile", {}),
-        (
-            "reconciliation-result-batch",
-            "/reconcile",
-            {
-                "queries": json.dumps(
-                    {
-                        "a": {"query": "methotrexate", "type": ["class"], "limit": 3},
-                        "b": {"query": "x", "properties": [{"pid": "stroma:hasPhase", "v": [1, True, "y"]}]},
-                        "c": {"properties": [{"pid": "dcterms:identifier", "v": "NCT01547091"}]},
-                    }
-                )
-            },
-        ),
-        ("suggest-entities-response", "/reconcile/suggest/entity", {"prefix": "cell"}),
-        ("suggest-properties-response", "/reconcile/suggest/property", {"prefix": "has"}),
-        ("suggest-types-response", "/reconcile/suggest/type", {"prefix": ""}),
-        ("data-extension-property-proposal", "/reconcile/properties", {"type": "trial", "limit": 5}),
-        (
-            "data-extension-response",
-            "/reconcile",
-            {
-                "extend": json.dumps(
-                    {
-                        "ids": ["trial:NCT01547091", "CL:0000134"],
-                        "properties": [
-                            {"id": name}
-                            for name in ("rdf:type", "stroma:startDate", "stroma:firstPostedDate",
-                                         "stroma:enrollmentCount", "stroma:minimumAgeYears", "rdfs:label",
-                                         "rdfs:subClassOf")
-                        ],
-                    }
-                )
-            },
-        ),
-    ],
-)  # fmt: skip
-def test_an_answer_is_as_the_protocol_s_schema_says(
-    service: httpx.Client, schema: str, path: str, parameters: dict[str, Any]
-) -> None:
+def answer_of(service: httpx.Client, schema: str) -> dict[str, Any]:
+    path, parameters = ASKED[schema]
     told = service.get(path, params=parameters)
     assert told.status_code == 200
-    validator(schema).validate(told.json())
+    found: dict[str, Any] = told.json()
+    return found
+
+
+def spoilt(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every way in which one thing of a document is null, missing its id, or has a field nobody defined."""
+    if isinstance(value, dict):
+        yield f"{at} with another field", {**value, "nobody": None}
+        if "id" in value:
+            yield f"{at} without id", {name: each for name, each in value.items() if name != "id"}
+    for name, each in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        for how, other in ((f"{at}/{name} is null", None), *spoilt(each, f"{at}/{name}")):
+            changed = dict(value) if isinstance(value, dict) else list(value)
+            changed[name] = other
+            yield how, changed
+
+
+@pytest.mark.parametrize("schema", ASKED)
+def test_an_answer_is_as_the_protocol_s_schema_says(service: httpx.Client, schema: str) -> None:
+    told = answer_of(service, schema)
+    own(schema).validate(told)
+    if theirs := official(schema):
+        theirs.validate(told)
+
+
+@pytest.mark.parametrize("schema", ASKED)
+def test_no_part_of_an_answer_can_be_spoilt_without_its_schema_refusing_it(
+    service: httpx.Client, schema: str
+) -> None:
+    judge = own(schema)
+    ways = list(spoilt(answer_of(service, schema)))
+    assert ways
+    assert [how for how, changed in ways if judge.is_valid(changed)] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "wrong"),
+    [
+        ("manifest", {"versions": ["0.1"]}),
+        ("manifest", {"view": {"url": "https://example.org/thing"}}),
+        ("manifest", {"identifierSpace": "trial"}),
+        ("reconciliation-result-batch", {"q": {"result": [{"id": "a", "name": "b", "score": "100"}]}}),
+        ("reconciliation-result-batch", {"q": {"result": [{"id": "a", "name": "b"}]}}),
+        ("reconciliation-result-batch", {"q": {"result": {}}}),
+        ("data-extension-response", {"rows": {"a": {"p": [{"date": "2012-03-07"}]}}}),
+        ("data-extension-response", {"rows": {"a": {"p": [{"int": 1.5}]}}}),
+        ("data-extension-response", {"rows": {"a": {"p": [{"str": "b", "int": 1}]}}}),
+        ("data-extension-response", {"rows": {"a": {"p": {"str": "b"}}}}),
+        ("suggest-types-response", {"result": [{"id": "trial", "name": ""}]}),
+    ],
+)
+def test_an_answer_of_the_wrong_form_is_refused(
+    service: httpx.Client, schema: str, wrong: dict[str, Any]
+) -> None:
+    assert not own(schema).is_valid({**answer_of(service, schema), **wrong})
