@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ PICTURES = ROOT / "docs" / "figures"
 
 _MIX = "questions"  # the mix that the asked-for ratios are about
 _COMMON = "questions that every peer answers"
+_LEAST = 5.0  # ms; less is the way to the query and back
 
 
 def write(page: Path = PAGE, pictures: Path = PICTURES) -> None:
@@ -173,18 +176,203 @@ def scale() -> str:
     """Load, memory and the times of queries as the graph grows."""
     found = report("scale")
     sizes = [found[times] for times in ("1", "10", "100") if times in found]
-    rows = [
-        [f"{name} ({peer})", *(f"{size[name][peer]:g}" for size in sizes)]
+    quads = [size["quads"] for size in sizes]
+    head = [f"{count:,} quads" for count in quads]
+    whole = [
+        [name, peer, *(f"{size[name][peer]:g}" for size in sizes)]
         for name in ("load, s", "memory, MiB")
         for peer in sizes[0][name]
     ]
-    rows += [
-        [f"{query}, ms ({peer})", *(f"{size['median, ms'][query][peer]:.3g}" for size in sizes)]
-        for query, times in sizes[0]["median, ms"].items()
+    times = [
+        [query, peer, *map(_milliseconds, took), exponent(quads, took)]
+        for query, by_peer in sizes[0]["median, ms"].items()
         if not query.startswith("http")
-        for peer in times
+        for peer in by_peer
+        for took in [[size["median, ms"][query][peer] for size in sizes]]
     ]
-    return f"{_stamp(found)}.\n\n" + _table(["", *(f"{size['quads']:,} quads" for size in sizes)], rows)
+    return f"{_stamp(found)}.\n\n{_table(['', 'peer', *head], whole)}\n\n" + _table(
+        ["query, ms", "peer", *head, "exponent"], times
+    )
+
+
+def fitted(sizes: Sequence[float], times: Sequence[float | None]) -> float | None:
+    """The exponent of times (ms) as a power of the size: least squares of the logarithms.
+
+    Only times of at least 5 ms count, below which the way to the query and back is measured; None where fewer
+    than two are left.
+    """
+    pairs = [
+        (math.log(size), math.log(took))
+        for size, took in zip(sizes, times, strict=True)
+        if took is not None and took >= _LEAST
+    ]
+    if len(pairs) < 2:
+        return None
+    x, y = (statistics.mean(values) for values in zip(*pairs, strict=True))
+    return sum((a - x) * (b - y) for a, b in pairs) / sum((a - x) ** 2 for a, _ in pairs)
+
+
+def exponent(sizes: Sequence[float], times: Sequence[float | None]) -> str:
+    """`fitted` for a table, or why there is none."""
+    found = fitted(sizes, times)
+    if found is not None:
+        return f"{found:.2f}"
+    there = [took for took in times if took is not None]
+    return "too short" if len(there) > 1 else "one size"
+
+
+def _milliseconds(took: float) -> str:
+    return f"{took:.3g}" if took < 100 else f"{took:,.0f}"
+
+
+# The sizes of the registry's input, smallest first, each with its stages.
+Sizes = dict[int, dict[str, Any]]
+
+
+def _sizes() -> Sizes:
+    return {int(studies): stages for studies, stages in report("registry").items()}
+
+
+def _columns(found: Sizes) -> list[str]:
+    return [f"{studies:,} studies" for studies in found]
+
+
+def registry_asked() -> str:
+    """What is asked of a build of the whole registry, and what the largest size measured gave."""
+    studies, at = max(_sizes().items())
+    rows: list[tuple[str, str, str, bool]] = []
+    if "build" in at:
+        built = at["build"]
+        hour, memory = built["seconds"] / 60, built["peak memory, MiB"] / 1024
+        rows += [
+            ("build, minutes", "under 60", f"{hour:.3g}", hour < 60),
+            ("build, most memory, GiB", "under 8", f"{memory:.3g}", memory < 8),
+        ]
+        if "bulk" in at:
+            pace = at["bulk"]["seconds"] / built["seconds"]
+            rows.append(
+                ("pace of the build over pyoxigraph's bulk load", "at least 0.5", f"{pace:.3g}", pace >= 0.5)
+            )
+    if "serve" in at:
+        start, change = statistics.median(at["serve"]["start, s"]), at["serve"]["change"]
+        failed, took = sum(change["failed"].values()), change["seconds"]
+        rows += [
+            ("start on a store on disk, s", "under 3", f"{start:.3g}", start < 3),
+            ("change of snapshot, s", "under 1", f"{took}", took is not None and took < 1),
+            ("requests that failed meanwhile", "0", f"{failed} of {change['answers']}", failed == 0),
+        ]
+    if "queries" in at:
+        times = _medians_of(at["queries"])
+        late = [name for name, took in times.items() if took is None or took > 10_000]
+        rows.append(("questions over 10 s", "none", ", ".join(late) or "none", not late))
+    return f"The largest size measured: {studies:,} studies.\n\n" + _table(
+        ["figure", "asked for", "measured", "reached"],
+        [(what, due, got, "yes" if reached else "**missed**") for what, due, got, reached in rows],
+    )
+
+
+def registry() -> str:
+    """The build, its peer and the server by the number of studies."""
+    found = _sizes()
+    figures: dict[str, Callable[[dict[str, Any]], str]] = {
+        "quads": lambda at: f"{at['build']['quads']:,}",
+        "build, s": lambda at: f"{at['build']['seconds']:,.0f}",
+        "build, quads/s": lambda at: f"{at['build']['quads'] / at['build']['seconds']:,.0f}",
+        "bulk load by pyoxigraph, s": lambda at: f"{at['bulk']['seconds']:,.0f}",
+        "pace of the build over that": lambda at: f"{at['bulk']['seconds'] / at['build']['seconds']:.2f}",
+        "most memory of the build, MiB": lambda at: f"{at['build']['peak memory, MiB']:,}",
+        "most memory of the bulk load, MiB": lambda at: f"{at['bulk']['peak memory, MiB']:,}",
+        "input, MiB": lambda at: _mib(at["build"]["input"]["bytes"]),
+        "snapshot, MiB": lambda at: _mib(sum(at["build"]["bytes"].values())),
+        "store on disk, MiB": lambda at: _mib(at["serve"]["store"]["bytes"]),
+        "start on that, s": lambda at: f"{statistics.median(at['serve']['start, s']):.2f}",
+        "change of snapshot, s": lambda at: f"{at['serve']['change']['seconds']}",
+        "failed meanwhile": lambda at: f"{sum(at['serve']['change']['failed'].values())}",
+        "load into Virtuoso, s": lambda at: f"{at['virtuoso']['load, s']:,.0f}",
+        "database of Virtuoso, MiB": lambda at: _mib(at["virtuoso"]["database, bytes"]),
+    }
+    rows = [[name, *(_or_dash(figure, at) for at in found.values())] for name, figure in figures.items()]
+    stamps = dict.fromkeys(_stamp(stage) for at in found.values() for stage in at.values())
+    return f"{'; '.join(stamps)}.\n\n" + _table(["", *_columns(found)], rows)
+
+
+def registry_steps() -> str:
+    """Seconds and most memory of each step of the build, by the number of studies."""
+    found = {studies: at["build"] for studies, at in _sizes().items() if "build" in at}
+    steps = {studies: {step["name"]: step for step in at["steps"]} for studies, at in found.items()}
+    names = dict.fromkeys(name for each in steps.values() for name in each)
+    rows = [
+        [
+            name,
+            *(
+                f"{each[name]['seconds']:,.1f} s, {each[name]['peak memory, MiB']} MiB"
+                if name in each
+                else "–"
+                for each in steps.values()
+            ),
+        ]
+        for name in names
+    ]
+    return _table(["step", *_columns(found)], rows)
+
+
+def registry_questions() -> str:
+    """Median times of each question by the number of studies, and their exponent in the number of quads."""
+    rows = []
+    for question, by_peer in _questions().items():
+        for peer, (quads, times, counts, why) in by_peer.items():
+            told = [why[n] if took is None else _milliseconds(took) for n, took in enumerate(times)]
+            marks = [
+                f"**{text}**" if (took or 0) > 1000 else text for text, took in zip(told, times, strict=True)
+            ]
+            rows.append([question, peer, *marks, exponent(quads, times), counts[-1]])
+    head = ["question, ms", "peer", *_columns(_sizes()), "exponent", "rows at the largest"]
+    return "Over one second is **bold**.\n\n" + _table(head, rows)
+
+
+Series = tuple[list[int], list[float | None], list[str], list[str]]  # quads, ms, rows, why there is no time
+
+
+def _questions() -> dict[str, dict[str, Series]]:
+    """By question and peer, over all sizes; a size without the question is one without a time."""
+    found = _sizes()
+    stages = {
+        "ours, disk": lambda at: at.get("queries", {}),
+        "Virtuoso": lambda at: at.get("virtuoso", {}).get("questions", {}),
+    }
+    names = dict.fromkeys(name for at in found.values() for name in _medians_of(at.get("queries", {})))
+    series: dict[str, dict[str, Series]] = {}
+    for name in sorted(names):
+        for peer, stage in stages.items():
+            each = [stage(at).get(name, {}) for at in found.values()]
+            if any(each):
+                series.setdefault(name, {})[peer] = (
+                    [at["build"]["quads"] for at in found.values()],
+                    [took["median, s"] * 1000 if "median, s" in took else None for took in each],
+                    [f"{took['rows']:,}" if "rows" in took else "–" for took in each],
+                    [took.get("failed", "–").replace("|", "/")[:40] for took in each],
+                )
+    return series
+
+
+def _medians_of(stage: Mapping[str, Any]) -> dict[str, float | None]:
+    """By question, in ms; None where there was no answer."""
+    return {
+        name: each["median, s"] * 1000 if "median, s" in each else None
+        for name, each in stage.items()
+        if isinstance(each, dict)
+    }
+
+
+def _or_dash(figure: Callable[[dict[str, Any]], str], at: dict[str, Any]) -> str:
+    try:
+        return figure(at)
+    except KeyError:
+        return "–"  # a stage that was not run at this size
+
+
+def _mib(count: float) -> str:
+    return f"{count / 2**20:,.0f}"
 
 
 def hostile() -> str:
@@ -216,6 +404,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "peers": peers,
     "refused": refused,
     "scale": scale,
+    "registry_asked": registry_asked,
+    "registry": registry,
+    "registry_steps": registry_steps,
+    "registry_questions": registry_questions,
     "hostile": hostile,
     "search": lambda: rows_of("search"),
     "reasoners": lambda: rows_of("reasoners"),
@@ -235,7 +427,6 @@ def _draw(folder: Path) -> None:
     matplotlib.rcParams |= {"svg.hashsalt": "stroma", "svg.fonttype": "none", "font.size": 9}
     folder.mkdir(exist_ok=True)
 
-    found = report("peers")
     there = ["Oxigraph", "Virtuoso", "rdflib-endpoint", LIMIT]
     figure, panes = pyplot.subplots(1, 2, figsize=(9, 3.4), sharey=True)
     for pane, mine in zip(panes, (OURS, CACHED), strict=True):
@@ -251,8 +442,16 @@ def _draw(folder: Path) -> None:
     panes[0].legend()
     _save(figure, folder / "throughput.svg")
 
-    if not (RESULTS / "scale.json").exists():
-        return
+    if (RESULTS / "scale.json").exists():
+        _draw_scale(folder)
+    if (RESULTS / "registry.json").exists():
+        _draw_registry(folder)
+        _draw_questions(folder)
+
+
+def _draw_scale(folder: Path) -> None:
+    from matplotlib import pyplot
+
     found = report("scale")
     sizes = [found[times] for times in ("1", "10", "100") if times in found]
     quads = [size["quads"] for size in sizes]
@@ -271,6 +470,66 @@ def _draw(folder: Path) -> None:
         pane.set_xlabel("quads")
     panes[0].legend()
     _save(figure, folder / "scale.svg")
+
+
+def _draw_registry(folder: Path) -> None:
+    """Seconds and memory of the build and of its peer by the number of studies, in print as on a screen."""
+    from matplotlib import pyplot
+
+    found = _sizes()
+    figure, panes = pyplot.subplots(1, 2, figsize=(7, 3))
+    for pane, (what, name) in zip(panes, (("seconds", "s"), ("peak memory, MiB", "MiB")), strict=True):
+        for stage, label, style in (("build", "build", "k-o"), ("bulk", "bulk load by pyoxigraph", "k--s")):
+            there = [(studies, at[stage][what]) for studies, at in found.items() if stage in at]
+            if there:
+                pane.plot(*zip(*there, strict=True), style, markersize=4, linewidth=1, label=label)
+        pane.set_xscale("log")
+        pane.set_yscale("log")
+        pane.set_xlabel("studies")
+        pane.set_title(name)
+    panes[0].legend(fontsize=8)
+    _save(figure, folder / "registry.svg")
+
+
+def _draw_questions(folder: Path) -> None:
+    """A pane a question: its median by the number of quads, with lines at one and at ten seconds."""
+    from matplotlib import pyplot
+
+    series = _questions()
+    if not series:
+        return
+    across = 5
+    down = -(-len(series) // across)
+    figure, grid = pyplot.subplots(
+        down, across, figsize=(8.2, 1.15 * down), sharex=True, sharey=True, squeeze=False
+    )
+    panes = [pane for row in grid for pane in row]
+    styles = {"ours, disk": ("-o", "black"), "Virtuoso": ("--s", "gray")}
+    for pane, (question, by_peer) in zip(panes, series.items(), strict=False):
+        for peer, (quads, times, _, _) in by_peer.items():
+            style, colour = styles[peer]
+            there = [(count, took) for count, took in zip(quads, times, strict=True) if took is not None]
+            if there:
+                pane.plot(
+                    *zip(*there, strict=True), style, color=colour, markersize=2.5, linewidth=0.8, label=peer
+                )
+        quads, times, _, _ = next(iter(by_peer.values()))
+        pane.set_title(question, fontsize=6, pad=2)
+        pane.text(0.04, 0.86, exponent(quads, times), fontsize=6, transform=pane.transAxes)
+        for limit in (1_000, 10_000):
+            pane.axhline(limit, color="black", linewidth=0.4, linestyle=":")
+        pane.set_xscale("log")
+        pane.set_yscale("log")
+        pane.tick_params(labelsize=6, length=2, width=0.4)
+        for side in pane.spines.values():
+            side.set_linewidth(0.4)
+    for pane in panes[len(series) :]:
+        pane.set_axis_off()
+    if any(len(by_peer) > 1 for by_peer in series.values()):
+        panes[0].legend(fontsize=5, frameon=False)
+    figure.supxlabel("quads", fontsize=7)
+    figure.supylabel("median, ms; dotted: one and ten seconds", fontsize=7)
+    _save(figure, folder / "registry-questions.svg")
 
 
 def _save(figure: Any, path: Path) -> None:
