@@ -21,7 +21,7 @@ from pyoxigraph import NamedNode, RdfFormat, Triple, serialize
 
 from kg.canned import LANGUAGES, Parameter, Question
 from kg.errors import ParameterError, QueryTimeout, VersionGone
-from kg.search import Index
+from kg.search import Index, as_words
 from kg.snapshot import Snapshot
 from kg.terms import compress, expand, prefixes
 
@@ -156,7 +156,7 @@ class Asking:
     async def _near(self, parameter: Parameter, value: str) -> list[str]:
         """What may have been meant by a value: things of a like name that the parameter takes."""
         found: dict[str, str] = {}
-        for words in dict.fromkeys((value, _words(value))):
+        for words in dict.fromkeys((value, as_words(re.split(r"[/#:]", value.strip())[-1]))):
             with contextlib.suppress(QueryTimeout):
                 results = await asyncio.to_thread(self._index.search, words, limit=_TRIED)
                 found.update((hit.iri, f"{hit.curie} ({hit.label()})") for hit in results.hits)
@@ -318,12 +318,6 @@ def _pattern(parameter: Parameter) -> str:
 
 def _is_narrowed(parameter: Parameter) -> bool:
     return bool(parameter.of or parameter.under or parameter.by)
-
-
-def _words(value: str) -> str:
-    """The words in the last part of an identifier: `stroma:MeasureACR20` -> `Measure ACR20`."""
-    local = re.split(r"[/#:]", value.strip())[-1].replace("_", " ")
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", local)
 
 
 def _tag(language: str) -> str:

@@ -444,6 +444,7 @@ EVERY_KIND = {
     "graph": "/graphs/publications",
     "changes": "/changes",
     "all of a kind": "/search?kind=trial",
+    "reconciliation": "/reconcile",
     "download": "/dump",
     "counts": "/.well-known/void",
     "prefixes": "/.well-known/prefixes",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,48 @@ def test_the_manifest_says_what_the_service_can_and_where(service: httpx.Client)
     page = manifest["view"]["url"].replace("{{id}}", "CL%3A0000134")
     assert service.get(page, headers={"Accept": "text/html"}).status_code == 200
     assert service.get("/reconcile").headers["access-control-allow-origin"] == "*"
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "", "application/json", "text/csv", "image/png",
+                                    "text/javascript, application/javascript, */*; q=0.01"])  # fmt: skip
+def test_every_program_gets_the_manifest(service: httpx.Client, accept: str) -> None:
+    told = service.get("/reconcile", headers={"Accept": accept})
+    assert told.json()["versions"] == ["0.2"]
+    assert {"Accept", "Accept-Language"} <= set(told.headers["vary"].split(", "))
+
+
+@pytest.mark.parametrize(("tag", "word"), [("en", "menu"), ("zh-Hans", "菜单"), ("zh-Hant", "選單")])
+def test_a_reader_gets_a_page_with_the_address_to_paste(service: httpx.Client, tag: str, word: str) -> None:
+    page = service.get("/reconcile", headers={"Accept": BROWSER, "Accept-Language": tag})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert f'<html lang="{tag}">' in page.text
+    assert f'<pre tabindex="0">{service.base_url.join("/reconcile")}</pre>' in page.text
+    assert word in page.text
+    assert all(f"<code>{kind}</code>" in page.text for kind in KIND_NAMES)
+    assert service.get("/reconcile?format=json", headers={"Accept": BROWSER}).json()["versions"] == ["0.2"]
+    assert service.get("/reconcile?format=html").text.startswith("<!DOCTYPE html>")
+
+
+def test_a_browser_that_asks_something_gets_the_answer_and_no_page(service: httpx.Client) -> None:
+    queries = json.dumps({"q": {"query": "ACR20"}})
+    told = service.get("/reconcile", params={"queries": queries}, headers={"Accept": BROWSER})
+    assert told.json()["q"]["result"][0]["id"] == "stroma:MeasureACR20"
+    refused = service.get("/reconcile", params={"format": "xml"})
+    assert (refused.status_code, "json, html" in refused.json()["detail"]) == (400, True)
+    called = service.get("/reconcile", params={"callback": "f"}, headers={"Accept": BROWSER})
+    assert called.text.startswith("/**/f(")
+
+
+def test_the_page_s_commands_work_as_they_stand(service: httpx.Client) -> None:
+    page = html.unescape(service.get("/reconcile", headers={"Accept": BROWSER}).text)
+    line = re.search(r'<pre tabindex="0">curl (.*)</pre>', page)
+    assert line is not None
+    url, _, field = shlex.split(line[1])
+    name, _, value = field.partition("=")
+    assert httpx.post(url, data={name: value}).json()["q"]["result"][0]["id"] == "CHEBI:44185"
 
 
 def test_a_batch_is_answered_by_get_and_by_post_alike(service: httpx.Client) -> None:

@@ -19,12 +19,12 @@ from pathlib import Path
 from rapidfuzz.distance import OSA
 
 from kg.errors import ParameterError, QueryTimeout
-from kg.search.folding import fold, is_chinese
+from kg.search.folding import as_words, fold, is_chinese
 from kg.search.writing import INDEX, KINDS, LANGUAGES, shortened, typos_of, write_index
 from kg.snapshot import Snapshot
 from kg.terms import compress
 
-__all__ = ["INDEX", "KIND_NAMES", "LANGUAGES", "Hit", "Index", "Results", "write_index"]
+__all__ = ["INDEX", "KIND_NAMES", "LANGUAGES", "Hit", "Index", "Results", "as_words", "write_index"]
 
 KIND_NAMES = tuple(kind for kind, _ in KINDS)
 REACH = 400  # results that are ranked; what lies beyond wants a narrower search

@@ -16,6 +16,8 @@ _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ebef"
 _IS_CHINESE = re.compile(f"[{_CHINESE}]")
 # A Chinese character is a word of its own: any run of them can be found, two characters too.
 _WORD = re.compile(rf"[{_CHINESE}]|[^\W_{_CHINESE}]+")
+# Where the words of an identifier meet: at a capital after a small letter, and at punctuation.
+_JOINT = re.compile(r"(?<=[a-z])(?=[A-Z])|[/_.+-]")
 _GREEK = {
     letter: unicodedata.name(letter).removeprefix("GREEK SMALL LETTER ").lower()
     for letter in "αβγδεζηθικλμνξπρστυφχψω"
@@ -37,6 +39,11 @@ def fold(text: str) -> list[str]:
     if _IS_CHINESE.search(text):
         text = _simplifier().convert(text)
     return _WORD.findall(text)
+
+
+def as_words(identifier: str) -> str:
+    """An identifier, or the last part of one, as people would write it: `UCMSCProduct` -> `UCMSC Product`."""
+    return _JOINT.sub(" ", identifier).strip()
 
 
 def is_chinese(word: str) -> bool:

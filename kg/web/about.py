@@ -25,12 +25,11 @@ from kg.terms import expand, mint
 from kg.web import signposts
 from kg.web.asked import engine_of, index_of, served_of
 from kg.web.documents import address, document
-from kg.web.formats import choose
+from kg.web.formats import choose, joined
 from kg.web.language import VARY, language_of, text, texts
 from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, JSON, described
 from kg.web.pages import render
-from kg.web.responder import joined
 from kg.web.service import limits
 
 # Where a reader may start; what a snapshot does not have is left out.

@@ -15,12 +15,11 @@ from starlette.responses import Response
 from kg.changes import heading, noted_changes
 from kg.web.asked import engine_of
 from kg.web.documents import document
-from kg.web.formats import choose
+from kg.web.formats import choose, joined
 from kg.web.language import VARY, kind_name, language_of, text
 from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, JSON, described
 from kg.web.pages import render
-from kg.web.responder import joined
 
 _OFFERED = (("text/html", "application/xhtml+xml"), ("application/json",))
 _KINDS = {"ontology": "class"}  # the first segment of an IRI -> the kind that search knows

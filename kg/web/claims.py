@@ -27,12 +27,11 @@ from kg.terms import PROV, STROMA, compress, expand
 from kg.things import Description
 from kg.web.asked import engine_of, whole_number
 from kg.web.documents import document
-from kg.web.formats import NotAcceptable, choose
+from kg.web.formats import NotAcceptable, choose, joined
 from kg.web.language import VARY, language_of
 from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, IRI, JSON, described, parameter
 from kg.web.pages import render
-from kg.web.responder import joined
 from kg.web.thing_page import Special
 
 _OFFERED = (("application/json",), ("text/html", "application/xhtml+xml"))

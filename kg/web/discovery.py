@@ -28,10 +28,9 @@ from kg.terms import DCTERMS, RDF, VOID, XSD, compress, expand, mint, prefixes
 from kg.web import signposts
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
-from kg.web.formats import negotiate
+from kg.web.formats import joined, negotiate
 from kg.web.openapi import described, format_parameter, media_types
 from kg.web.pages import page
-from kg.web.responder import joined
 
 _IANA = "https://www.iana.org/assignments/media-types/"
 _GRAPH = described(

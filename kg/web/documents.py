@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kg.web.encoding import IDENTITY, SMALL, Encoder, choose_coding
+from kg.web.formats import joined
 from kg.web.problems import BadRequest
 
 _TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')  # an entity tag; a comma may stand in it
@@ -23,7 +24,7 @@ def document(
     request: Request, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A negotiated document as a response with a strong ETag, or 304 for a client that has it."""
-    coding = choose_coding(", ".join(request.headers.getlist("accept-encoding")) or None)
+    coding = choose_coding(joined(request, "accept-encoding"))
     if len(body) < SMALL:
         coding = IDENTITY
     suffix = "" if coding == IDENTITY else f"-{coding}"

@@ -26,10 +26,9 @@ from kg.terms import compress
 from kg.web import openapi, signposts
 from kg.web.asked import IS_HEAD, engine_of
 from kg.web.documents import document, matches
-from kg.web.formats import choose
+from kg.web.formats import choose, joined
 from kg.web.openapi import HTML, JSON, TEXT, parameter
 from kg.web.pages import page
-from kg.web.responder import joined
 
 SUMS = "SHA256SUMS"
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2}-[0-9a-f]{12})/(.+)", re.DOTALL)

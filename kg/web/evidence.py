@@ -19,12 +19,11 @@ from kg.terms import compress, expand
 from kg.web.asked import engine_of
 from kg.web.charts import draw
 from kg.web.documents import document
-from kg.web.formats import NotAcceptable, choose
+from kg.web.formats import NotAcceptable, choose, joined
 from kg.web.language import VARY, language_of, text
 from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, IRI, JSON, described, parameter
 from kg.web.pages import render
-from kg.web.responder import joined
 from kg.web.svg import Chart
 
 _TURTLE = "text/turtle"

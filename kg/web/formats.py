@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from starlette.requests import Request
+
 from kg.engine.formats import Format, Kind, formats_for, named_format
 from kg.errors import ParameterError, UsageError
 
@@ -101,6 +103,12 @@ def _unquoted(value: str) -> str:
 def _weight(value: str) -> float:
     """A q as a number; one that is no number says nothing, so the range counts as named without it."""
     return min(float(value), 1.0) if _WEIGHT.fullmatch(value) else 1.0
+
+
+def joined(request: Request, name: str) -> str | None:
+    """A header that may come several times, as one; None where it is absent."""
+    values = request.headers.getlist(name)
+    return ", ".join(values) if values else None
 
 
 def choose(header: str | None, offered: Sequence[Sequence[str]]) -> tuple[int, str] | None:

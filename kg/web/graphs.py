@@ -23,10 +23,10 @@ from kg.terms import BASE, compress
 from kg.web import service
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
-from kg.web.formats import choose, negotiate
+from kg.web.formats import choose, joined, negotiate
 from kg.web.openapi import JSON, described, format_parameter, media_types, parameter
 from kg.web.pages import page
-from kg.web.responder import Responder, joined
+from kg.web.responder import Responder
 
 _OWN = BASE + "graph/"
 _ALL = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"

@@ -25,12 +25,11 @@ from kg.terms import OWL, compress, expand
 from kg.things import Description
 from kg.web.asked import engine_of, hierarchy_of
 from kg.web.documents import document
-from kg.web.formats import negotiate
+from kg.web.formats import joined, negotiate
 from kg.web.language import VARY, language_of, texts
 from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, IRI, described, parameter
 from kg.web.pages import render
-from kg.web.responder import joined
 from kg.web.thing_page import Special
 
 PROPERTIES = (OWL.ObjectProperty.value, OWL.DatatypeProperty.value, OWL.AnnotationProperty.value)

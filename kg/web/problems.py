@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kg.errors import ParameterError, QuerySyntaxError, ServerBusy, StromaError, VersionGone
+from kg.search import as_words
 from kg.terms import BASE
-from kg.web.formats import choose
+from kg.web.formats import choose, joined
 from kg.web.language import VARY, language_of, texts
 from kg.web.links import location
 from kg.web.pages import render
@@ -93,7 +94,7 @@ def answer_to(
     the snapshot's.
     """
     details = _details(error, query)
-    accept = None if request is None else ", ".join(request.headers.getlist("accept"))
+    accept = None if request is None else joined(request, "accept")
     found = choose(accept, _OFFERED)
     headers = {"Vary": "Accept", "Cache-Control": "no-store", "X-Stroma-Problem": error.slug}
     if isinstance(error, ServerBusy | TooManyRequests):
@@ -181,5 +182,4 @@ def _guess(request: Request | None) -> str:
         return ""
     asked = request.query_params.get("iri") or request.url.path.rstrip("/").rpartition("/")[2]
     local = re.split(r"[:/#]", asked)[-1].partition(".")[0]
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_+-]", " ", local)
-    return words[:100].strip()
+    return as_words(local)[:100].strip()

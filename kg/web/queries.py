@@ -34,7 +34,7 @@ from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.web.asked import engine_of, index_of, whole_number
 from kg.web.documents import document
-from kg.web.formats import choose, negotiate
+from kg.web.formats import choose, joined, negotiate
 from kg.web.language import VARY, language_of
 from kg.web.openapi import HTML, JSON, RESULTS, KnowingRouter, described, parameter
 from kg.web.questiondocs import (
@@ -52,7 +52,7 @@ from kg.web.questiondocs import (
     told,
 )
 from kg.web.questionpage import ROWS_SHOWN, Shown, list_page, question_page
-from kg.web.responder import Responder, joined
+from kg.web.responder import Responder
 
 _LIST = (("application/json",), ("text/html", "application/xhtml+xml"))
 _WRITTEN = {"csv": QueryResultsFormat.CSV, "tsv": QueryResultsFormat.TSV, "xml": QueryResultsFormat.XML}

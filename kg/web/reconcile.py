@@ -32,7 +32,8 @@ from kg.settings import Settings
 from kg.terms import BASE, XSD, compress, expand
 from kg.web.asked import engine_of, index_of, whole_number
 from kg.web.documents import address, document
-from kg.web.language import LANGUAGES, VARY, kind_name, language_of
+from kg.web.formats import choose, joined
+from kg.web.language import LANGUAGES, VARY, kind_name, language_of, text
 from kg.web.links import path_of_thing
 from kg.web.openapi import HTML, JSON, Operation, described, parameter
 from kg.web.pages import render
@@ -47,6 +48,8 @@ _MOST = 50
 _SUGGESTED = 10
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,99}", re.ASCII)
 _SERVICES = ("entity", "type", "property")
+_FORMATS = ("json", "html")
+_OFFERED = (("application/json", "application/javascript"), ("text/html", "application/xhtml+xml"))
 # A preview is made to stand in other sites' frames.
 _FRAMED = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *"
 _WHOLE = XSD.integer.value
@@ -97,13 +100,29 @@ def router(settings: Settings) -> APIRouter:
     @routes.get(
         "/reconcile",
         summary="Match names to things, by the Reconciliation Service API 0.2; its manifest without a query",
-        **_described(
-            _in_json("queries", "A batch of queries.", {"type": "object", "additionalProperties": _QUERY}),
-            _in_json("extend", "Entities and properties whose values are wanted.", _EXTEND),
+        **described(
+            JSON,
+            HTML,
+            "application/javascript",
+            parameters=[
+                _in_json(
+                    "queries", "A batch of queries.", {"type": "object", "additionalProperties": _QUERY}
+                ),
+                _in_json("extend", "Entities and properties whose values are wanted.", _EXTEND),
+                parameter(
+                    "format",
+                    "Of the answer to no query: the manifest, or a page that says how to use it.",
+                    {"type": "string", "enum": ["", *_FORMATS]},
+                ),
+                *_COMMON,
+            ],
         ),
     )
     async def asked(request: Request) -> Response:
-        return await answered(request, dict(request.query_params))
+        given = dict(request.query_params)
+        if _for_reading(request, given):
+            return _page(request)
+        return await answered(request, given)
 
     @routes.post("/reconcile", summary="The same, for long batches", **_posted())
     async def posted(request: Request) -> Response:
@@ -300,7 +319,27 @@ def _answer(request: Request, value: Mapping[str, Any], given: Mapping[str, str]
     return document(request, body.encode("utf-8", "replace"), type, {"Vary": vary})
 
 
-# ----------------------------------------------------------------------------------------- manifest
+# ----------------------------------------------------------------------------- manifest and page
+
+
+def _for_reading(request: Request, given: Mapping[str, str]) -> bool:
+    """Whether a person asks, and nothing else: whoever accepts anything, or no form we have, is a program."""
+    form = given.get("format", "")
+    if form and form not in _FORMATS:
+        raise ParameterError(f"format={form[:20]!r} is not offered here; there are: {', '.join(_FORMATS)}")
+    if form or any(given.get(name) for name in ("queries", "extend", "callback")):
+        return form == "html"
+    best = choose(joined(request, "accept"), _OFFERED)
+    return best is not None and best[0] == 1
+
+
+def _page(request: Request) -> Response:
+    language = language_of(request)
+    body = render(
+        request, "reconcile.html", engine_of(request).snapshot.version, title=text(language, "reconcile"),
+        address=address(request), kinds=_types(language), batch=_BATCH, entities=_ENTITIES,
+    )  # fmt: skip
+    return document(request, body, "text/html; charset=utf-8", {"Vary": VARY})
 
 
 def _types(language: str, kinds: Sequence[str] = KIND_NAMES) -> list[dict[str, str]]:

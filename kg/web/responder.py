@@ -31,7 +31,7 @@ from kg.web.asked import Asked, asked_of
 from kg.web.documents import matches
 from kg.web.editor import above
 from kg.web.encoding import IDENTITY, SMALL, Encoder, choose_coding, encoded
-from kg.web.formats import negotiate
+from kg.web.formats import joined, negotiate
 from kg.web.incomplete import last_words
 from kg.web.pages import closing, opening
 from kg.web.problems import HttpTooOld, answer_to
@@ -471,9 +471,3 @@ def _reply(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Resp
     if status not in (204, 304):
         response.raw_headers = [*headers, (b"content-length", str(len(body)).encode())]
     return response
-
-
-def joined(request: Request, name: str) -> str | None:
-    """A header that may come several times, as one; None where it is absent."""
-    values = request.headers.getlist(name)
-    return ", ".join(values) if values else None

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kg.errors import ParameterError, StromaError
-from kg.search import KIND_NAMES, REACH, Hit, Results
+from kg.search import KIND_NAMES, REACH, Hit, Results, as_words
 from kg.terms import compress
 from kg.web.asked import engine_of, index_of
 from kg.web.documents import document
@@ -114,7 +114,7 @@ async def near(request: Request, asked: str) -> list[tuple[str, str]]:
         index = await index_of(request)
         hits = [
             hit
-            for text in dict.fromkeys((local, _as_words(last), _as_words(local)))
+            for text in dict.fromkeys((local, as_words(last), as_words(local)))
             for hit in (await asyncio.to_thread(index.search, text[:_ASKED], limit=_NEAR)).hits
         ]
     except StromaError:  # an index that is gone, or too slow, is no second problem
@@ -125,11 +125,6 @@ async def near(request: Request, asked: str) -> list[tuple[str, str]]:
     order = list(dict.fromkeys([*best, *alike]))[:_NEAR]
     language = language_of(request)
     return [(f"{alike[curie].label(language)} ({curie})", path_of_thing(alike[curie].iri)) for curie in order]
-
-
-def _as_words(identifier: str) -> str:
-    """`UCMSCProduct`, `interferon-gamma` as words."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|[/_.+-]", " ", identifier).strip()
 
 
 async def _found(

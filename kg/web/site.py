@@ -14,11 +14,11 @@ from starlette.responses import Response
 from kg.errors import ParameterError
 from kg.web.documents import address, document
 from kg.web.encoding import IDENTITY, choose_coding, encoded
+from kg.web.formats import joined
 from kg.web.language import COOKIE, LANGUAGES
 from kg.web.links import location
 from kg.web.pages import STATIC, static
 from kg.web.problems import NotFound
-from kg.web.responder import joined
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",

@@ -21,10 +21,10 @@ from kg.settings import Settings
 from kg.web import service
 from kg.web.asked import engine_of
 from kg.web.documents import address
-from kg.web.formats import media_type
+from kg.web.formats import joined, media_type
 from kg.web.openapi import RESULTS, format_parameter, media_types, parameter
 from kg.web.problems import BadRequest, MethodNotAllowed, UnsupportedMediaType, answer_to
-from kg.web.responder import Responder, joined
+from kg.web.responder import Responder
 
 METHODS = "GET, HEAD, POST, OPTIONS"
 _FORM = "application/x-www-form-urlencoded"
