@@ -22,6 +22,7 @@ import gzip
 import itertools
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -30,7 +31,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ import httpx
 import psutil
 
 from bench import registry
-from bench.hostile import memory
+from bench.hostile import memory, server_of, tree
 from bench.peers import OverHttp
 from bench.workload import JSON, TRIPLES, Query, questions
 from kg.engine.disk import STORE
@@ -53,6 +54,7 @@ LONG = 10.0  # seconds for one question's runs together; it is asked once more o
 STARTS = 3
 CLIENTS = 2  # at the change of snapshot
 PART = 2_000_000  # quads in a file for Virtuoso: one is loaded in minutes, and only one is on disk
+_PLAIN, _STORED = 250, 250  # bytes a quad, as N-Quads and in the peer's store: 209 and 174, and some room
 _LAST_STEPS = {
     "write": "report.json",
     "index": "search.sqlite",
@@ -128,9 +130,10 @@ def build(place: Place) -> Found:
         # Where an earlier run was broken off, seconds may be less than those of a whole build.
         "resumed": resumed,
         "seconds": round(ran.seconds, 2),
+        "of processors, s": round(ran.of_processors, 2),
         "peak memory, MiB": ran.peak,
         "steps": _steps(snapshot, ran),
-        "memory": ran.looks,
+        "memory, s:MiB": " ".join(f"{at:g}:{mib}" for at, mib in ran.looks),
         "quads": snapshot.quads,
         "records": sum(source["records"] for source in report["sources"]),
         "bytes": _sizes(snapshot.folder),
@@ -138,18 +141,25 @@ def build(place: Place) -> Found:
 
 
 def bulk(place: Place) -> Found:
-    """Seconds, quads a second and peak memory of the peer's bulk load, and the bytes of its store."""
+    """Seconds, quads a second and peak memory of the peer's bulk load, and the bytes of its store.
+
+    Where the disk has no room for the whole as text and as a store, of the first so many quads: it writes
+    sorted files as they come and never merges them, so its pace does not depend on how many there are.
+    """
     snapshot = place.snapshot()
     plain, store = place.folder / "data.nq", place.folder / "bulk"
     shutil.rmtree(store, ignore_errors=True)
+    quads = min(snapshot.quads, shutil.disk_usage(place.folder).free // (_PLAIN + _STORED))
     try:
-        with gzip.open(snapshot.data) as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file, 2**20)
+        with gzip.open(snapshot.data) as lines, plain.open("wb") as file:
+            file.writelines(itertools.islice(lines, quads))
         ran = watched([sys.executable, "-c", _BULK, str(plain), str(store)], dict(os.environ))
         seconds = float(ran.said)
         return {
+            "quads": quads,
             "seconds": round(seconds, 2),
-            "quads/s": round(snapshot.quads / seconds),
+            "of processors, s": round(ran.of_processors, 2),
+            "quads/s": round(quads / seconds),
             "peak memory, MiB": ran.peak,
             "input, bytes": plain.stat().st_size,
             "store, bytes": _bytes(store),
@@ -172,16 +182,18 @@ def serve(place: Place) -> Found:
     there = (snapshot.folder / STORE).is_dir()
     ran = watched([sys.executable, "-m", "kg.engine.disk", str(snapshot.folder)], dict(os.environ), cwd=ROOT)
     written = None if there else {"seconds": round(ran.seconds, 2), "peak memory, MiB": ran.peak}
-    starts, first = [], []
+    starts, worked, first = [], [], []
     for _ in range(STARTS):
         began = time.perf_counter()
         with _server(place) as address:
             starts.append(time.perf_counter() - began)
+            worked.append(_of_processors(server_of(address)))
             httpx.get(f"{address}/sparql", params={"query": "ASK {?s ?p ?o}"}).raise_for_status()
             first.append(time.perf_counter() - began)
     return {
         "store": {"bytes": _bytes(snapshot.folder / STORE), "written": written},
         "start, s": [round(each, 3) for each in starts],
+        "start, of processors, s": [round(each, 3) for each in worked],
         "first answer, s": [round(each, 3) for each in first],
         "change": _change(place, snapshot),
     }
@@ -362,6 +374,7 @@ class Ran:
     peak: int  # MiB
     looks: list[tuple[float, int]]  # (seconds since its start, MiB), the highest of each interval
     ended: float  # time.time()
+    of_processors: float  # seconds, of it and of those of its processes that ended before it
 
 
 def watched(
@@ -372,6 +385,7 @@ def watched(
     Raises RuntimeError with the end of what it said where it fails.
     """
     looks: list[tuple[float, int]] = []
+    before = _of_children()
     began = time.perf_counter()
     with subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT) as process:
         own = psutil.Process(process.pid)
@@ -391,7 +405,22 @@ def watched(
         end = b"".join(said[-20:]).decode(errors="replace")
         raise RuntimeError(f"{' '.join(command[:5])} … ended with {process.returncode}: {end}")
     last = said[-1].decode().strip() if said else ""
-    return Ran(seconds, last, max((mib for _, mib in looks), default=0), _fewer(looks), time.time())
+    peak = max((mib for _, mib in looks), default=0)
+    return Ran(seconds, last, peak, _fewer(looks), time.time(), _of_children() - before)
+
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _of_processors(server: psutil.Process) -> float:
+    total = 0.0
+    for process in tree(server):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def _fewer(looks: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
@@ -483,7 +512,11 @@ def main(arguments: Sequence[str], results: Path, stamp: Mapping[str, str]) -> i
         known.setdefault(str(told.studies), {})[stage] = found
         ordered = dict(sorted(known.items(), key=lambda item: int(item[0])))
         results.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(json.dumps({key: value for key, value in found.items() if key != "memory"}, indent=1)[:4000])
+        print(
+            json.dumps({key: value for key, value in found.items() if key != "memory, s:MiB"}, indent=1)[
+                :4000
+            ]
+        )
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def test_the_memory_of_a_command_is_that_of_all_its_processes() -> None:
     )
     ran = watched([sys.executable, "-c", program], dict(os.environ))
     assert ran.said == "done"
+    assert 0 < ran.of_processors < ran.seconds * (os.cpu_count() or 1)
     assert 110 < ran.peak < 200
     assert max(mib for _, mib in ran.looks) == ran.peak
 
@@ -46,7 +48,16 @@ def test_the_bulk_load_of_the_peer_leaves_nothing_behind(place: Place, tiny: Sna
     found = registry_size.bulk(place)
     assert found["input, bytes"] > 50 * tiny.quads
     assert found["quads/s"] == pytest.approx(tiny.quads / found["seconds"], rel=0.5)
+    assert found["quads"] == tiny.quads
     assert sorted(place.folder.iterdir()) == before
+
+
+def test_the_bulk_load_is_of_as_many_quads_as_the_disk_has_room_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = shutil.disk_usage(place.folder)._replace(free=500_100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: room)
+    assert registry_size.bulk(place)["quads"] == 1_000
 
 
 def test_the_change_of_snapshot_fails_no_request_and_is_taken_back(place: Place, tiny: Snapshot) -> None:
