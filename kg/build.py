@@ -128,6 +128,8 @@ def build(
             rules = settings.root / "ontology" / "rules"
             inferences = reasoning.infer(ontology, _lines(files), rules, inferred)
             report.inferences = dict(inferences.counts)
+            for rule, why in inferences.whole.items():
+                progress.note(f"rule {rule} is run over the whole graph in memory: {why}")
             report.inferring = {name: round(took, 3) for name, took in inferences.seconds.items()}
 
         with report.step("evidence", progress):

@@ -57,6 +57,8 @@ _VOCABULARY = frozenset(map(token, VOCABULARY))
 _PROPERTY_AXIOMS = frozenset(map(token, PROPERTY_AXIOMS))
 _CLAIM_WORDS = frozenset(map(token, CLAIM_WORDS))
 _ASSERTS, _SUBJECT = token(STROMA.asserts), token(STROMA.propositionSubject)
+_Wanted = dict[bytes, frozenset[bytes] | None]  # `Wanted`, of tokens
+_NONE: frozenset[bytes] = frozenset()
 _UNTYPED = 0  # the profile without types
 _RUN = 100_000  # lines sorted in memory at once: about 20 MB
 
@@ -82,11 +84,7 @@ class Stated:
             if isinstance(end, NamedNode)
         }
         self._own_facts: set[Edge] = set()
-        self._anything_for_rules = for_rules is None
-        self._for_rules = {
-            token(p): None if objects is None else frozenset(map(token, objects))
-            for p, objects in (for_rules or {}).items()
-        }
+        self._for_rules = _tokens(for_rules)
         self._facts, self._aside, self._rules = (folder / name for name in ("facts", "aside", "rules.nq"))
         self._read(map(line_of, ontology.quads), definition=True)
 
@@ -104,7 +102,7 @@ class Stated:
             for line in lines:
                 s, p, rest = line.split(b" ", 2)
                 o = rest.split(b" ", 1)[0]
-                if self._rules_read(p, o):
+                if _wants(self._for_rules, p, o):
                     rules.write(line)
                 if p not in read:
                     continue
@@ -128,10 +126,6 @@ class Stated:
                         aside.write(line)
                 if between_names and p in _CLAIM_WORDS:
                     aside.write(line)
-
-    def _rules_read(self, p: bytes, o: bytes) -> bool:
-        objects = self._for_rules.get(p, frozenset())
-        return self._anything_for_rules or objects is None or o in objects
 
     def _is_fact(self, s: bytes, p: bytes, o: bytes) -> bool:
         """`Ontology.is_fact`, of tokens."""
@@ -188,14 +182,37 @@ class Stated:
             if s not in self._own and p in wanted:
                 yield b"%s %s %s\n" % (s, p, o)
 
-    def for_rules(self, inferred: Iterable[bytes]) -> Path:
-        """An N-Quads file of what rules read, of some inferred lines too."""
+    def add_for_rules(self, lines: Iterable[bytes]) -> None:
+        """Keep what rules read of some N-Quads lines that were inferred."""
         with self._rules.open("ab") as rules:
-            for line in inferred:
+            for line in lines:
                 _, p, o, _ = line.split(b" ", 3)
-                if self._rules_read(p, o):
+                if _wants(self._for_rules, p, o):
                     rules.write(line)
-        return self._rules
+
+    def for_rules(self, wanted: Wanted | None) -> Iterator[bytes]:
+        """The N-Quads lines, stated and added, of what one rule reads."""
+        tokens = _tokens(wanted)
+        with self._rules.open("rb") as rules:
+            for line in rules:
+                _, p, o, _ = line.split(b" ", 3)
+                if _wants(tokens, p, o):
+                    yield line
+
+
+def _tokens(wanted: Wanted | None) -> _Wanted | None:
+    if wanted is None:
+        return None
+    return {
+        token(p): None if objects is None else frozenset(map(token, objects)) for p, objects in wanted.items()
+    }
+
+
+def _wants(wanted: _Wanted | None, p: bytes, o: bytes) -> bool:
+    if wanted is None:
+        return True
+    objects = wanted.get(p, _NONE)
+    return objects is None or o in objects
 
 
 @dataclass

@@ -65,6 +65,7 @@ class Inferences:
     graphs: Mapping[str, int]  # IRI of a graph -> quads added to it
     seconds: Mapping[str, float]  # step -> wall clock
     beyond_el: tuple[str, ...]  # axioms only the referee (HermiT) reads
+    whole: Mapping[str, str]  # rule that had to see everything at once -> why
 
 
 def infer(
@@ -74,9 +75,10 @@ def infer(
     with them the axioms that claims give, and the description of the graphs.
 
     `quads` are all sources' quads or their lines, read once; `rules` a folder of CONSTRUCT rules `<name>.rq`,
-    run after the reasoner, in the order of their names, each seeing the results of those before it. What
-    rules read is held in memory. `target` becomes an N-Quads file; `at_once` is how many things are reasoned
-    over at a time, and changes nothing but the order of lines. Raises OntologyError for an unsatisfiable
+    run after the reasoner, in the order of their names, each seeing the results of those before it; what one
+    reads that looks further than from one thing to what it leads to is held in memory. `target` becomes an
+    N-Quads file; `at_once` is how many things are reasoned over at a time, and changes nothing but the order
+    of lines. Raises OntologyError for an unsatisfiable
     class, a cycle of subclasses or an inconsistent individual, with the statements it follows from.
     """
     clock = _Clock()
@@ -116,15 +118,18 @@ def infer(
         _about_individuals(model, classes, stated, found, folder, at_once)
         clock.lap("realise")
         if constructs:
-            for rule, triple in construct(constructs, stated.for_rules(found.lines()), derived):
-                found.add(rule, *(str(part).encode() for part in triple))
+            stated.add_for_rules(chain(found.lines(), map(line_of, derived)))
+        for rule in constructs:
+            fresh = construct(rule, stated.for_rules(rule.wanted), folder, at_once)
+            stated.add_for_rules(found.added(rule.path.stem, fresh))
         clock.lap("rules")
         added = [*derived, *_describe(found.counts, hierarchy, constructs)]
         file.writelines(map(line_of, added))
     graphs = Counter(quad.graph_name.value for quad in added if isinstance(quad.graph_name, NamedNode))
     graphs.update({mint("graph", "inferred", rule).value: count for rule, count in found.counts.items()})
     counts = dict(sorted(found.counts.items()))
-    return Inferences(counts, graphs, clock.laps, hierarchy.axioms.beyond_el)
+    whole = {rule.path.stem: rule.why_whole for rule in constructs if rule.reach is None}
+    return Inferences(counts, graphs, clock.laps, hierarchy.axioms.beyond_el, whole)
 
 
 def inferred_quads(ontology: Ontology, quads: Iterable[Quad | bytes], rules: Path) -> list[Quad]:
@@ -251,6 +256,15 @@ class _Found:
         """One more; no triple may come twice for a rule."""
         self.counts[rule] += 1
         self._file.write(b"%s %s %s %s .\n" % (s, p, o, _graph(rule)))
+
+    def added(self, rule: str, triples: Iterable[bytes]) -> Iterator[bytes]:
+        """Add lines `subject predicate object` and a space; and give them back as N-Quads."""
+        end = b"%s .\n" % _graph(rule)
+        for triple in triples:
+            line = triple[:-1] + end
+            self.counts[rule] += 1
+            self._file.write(line)
+            yield line
 
     def lines(self) -> Iterator[bytes]:
         """What was written so far."""

@@ -17,7 +17,7 @@ from kg.facts import token
 from kg.model import Model
 from kg.ontology import Ontology, read, read_files
 from kg.reasoning import AT_ONCE, CLAIMS_DERIVED, METADATA, claims_derived, infer
-from kg.rules import Rule
+from kg.rules import Reach, Rule, construct
 from kg.snapshot import Snapshot, read_lines
 from kg.terms import OWL, RDF, RDFS, ROOT, STROMA, expand, mint
 
@@ -366,6 +366,116 @@ def test_a_rule_is_given_no_more_than_its_patterns_can_match(
     rule.write_text(f"{head} WHERE {{ {pattern} }}", encoding="utf-8")
 
     assert Rule.read(rule).wanted == (None if wanted is None else {STROMA.hasSchedule: None, **wanted})
+
+
+def planted_rule(folder: Path, template: str, where: str) -> Rule:
+    path = folder / "planted.rq"
+    path.write_text(
+        f"#+ summary: planted\nPREFIX stroma: <{STROMA('').value}>\n"
+        f"CONSTRUCT {{ {template} }} WHERE {{ {where} }}",
+        encoding="utf-8",
+    )
+    return Rule.read(path)
+
+
+ARMS = "?trial stroma:hasArm ?arm . ?arm stroma:hasIntervention ?regimen . ?regimen stroma:administers ?p ."
+
+
+@pytest.mark.parametrize(
+    ("template", "where", "reach"),
+    [
+        ("?trial stroma:tests ?p", ARMS, Reach(2, frozenset({STROMA.hasArm, STROMA.hasIntervention}))),
+        ("?arm stroma:tests ?trial", ARMS, Reach(2, frozenset({STROMA.hasArm, STROMA.hasIntervention}))),
+        ("?arm stroma:tests ?x", "{ ?arm stroma:hasArm ?x } UNION { ?arm a ?x }", Reach(0, frozenset())),
+        ("?a stroma:tests ?b", "?a stroma:of ?b . ?b stroma:of ?a", Reach(1, frozenset({STROMA("of")}))),
+        ("?a stroma:tests ?s", "?a a ?b . BIND(str(?b) AS ?s) FILTER(?s > 'x')", Reach(0, frozenset())),
+        ("?a stroma:tests ?b", "?a stroma:hasCondition ?c . ?b stroma:hasCondition ?c", "no thing"),
+        ("?b stroma:tests ?a", "?a stroma:hasArm ?b", "something none of whose"),
+        ("?a stroma:tests ?b", "?a stroma:hasArm ?b FILTER NOT EXISTS { ?a a ?b }", "asks whether"),
+        ("?a stroma:tests ?b", "?a stroma:hasArm ?b FILTER(1 = 1 && NOT EXISTS { })", "asks whether"),
+        ("?a stroma:tests ?b", "?a stroma:hasArm ?b OPTIONAL { ?a a ?b }", "more than patterns"),
+        ("?a stroma:tests ?b", "?a stroma:hasArm ?b MINUS { ?a a ?b }", "more than patterns"),
+        ("?a stroma:tests ?b", "GRAPH ?g { ?a stroma:hasArm ?b }", "more than patterns"),
+        ("?a stroma:tests ?b", "{ SELECT ?a (MAX(?x) AS ?b) { ?a a ?x } GROUP BY ?a }", "more than patterns"),
+        ("?a stroma:tests ?b", "?a stroma:hasArm+ ?b", "a variable or a path"),
+        ("?a stroma:tests ?b", "stroma:x stroma:hasArm ?a . ?a a ?b", "one thing that it names"),
+    ],
+)  # fmt: skip
+def test_a_rule_is_run_over_groups_only_where_its_matches_lead_on_from_one_thing(
+    template: str, where: str, reach: Reach | str, tmp_path: Path
+) -> None:
+    rule = planted_rule(tmp_path, template, where)
+
+    if isinstance(reach, str):
+        assert rule.reach is None
+        assert reach in rule.why_whole
+    else:
+        assert (rule.reach, rule.why_whole) == (reach, "")
+
+
+@pytest.mark.parametrize("at_once", [1, 10, 10_000])
+def test_a_rule_gives_over_groups_of_real_records_what_it_gives_over_everything(
+    at_once: int, embedded: Snapshot, tmp_path: Path
+) -> None:
+    added = b"graph/inferred/(%s)> .$" % b"|".join(path.stem.encode() for path in RULES.glob("*.rq"))
+    lines = [line for line in read_lines(embedded) if not re.search(added, line)]
+    rules = [Rule.read(path) for path in sorted(RULES.glob("*.rq"))]
+    planted = [
+        ("?trial stroma:testsIn ?p", ARMS),
+        ("?p stroma:testedBy ?arm", f"{ARMS} ?p a stroma:MSCProduct ."),  # many arms lead to one product
+        (
+            "?a stroma:plans ?n",
+            "?a stroma:hasPlannedOutcome ?b . ?b stroma:timeFrameMonths ?n FILTER(?n > 3)",
+        ),
+    ]
+    rules += [planted_rule(tmp_path, *words) for words in planted]
+    gave = []
+    for rule in rules:
+        assert rule.reach is not None
+        tokens = {token(p) for p in rule.wanted or ()}
+        given = [line for line in lines if line.split(b" ", 2)[1] in tokens]
+        whole = [*construct(replace(rule, reach=None), given, tmp_path, at_once)]
+        gave.append(len(whole))
+
+        assert [*construct(rule, given, tmp_path, at_once)] == whole
+
+    assert all(gave), gave
+
+
+def test_a_rule_that_joins_two_trials_is_run_over_everything_and_named(
+    ontology: Ontology, tmp_path: Path
+) -> None:
+    rules, file = tmp_path / "rules", tmp_path / "inferred.nq"
+    rules.mkdir()
+    where = "?a stroma:numberOfDoses ?n . ?b stroma:numberOfDoses ?n FILTER(?a != ?b)"
+    planted_rule(rules, "?a stroma:dosedLike ?b", where)
+    doses = quads_of("".join(f"regimen:{name} stroma:numberOfDoses {n} ." for name, n in DOSES.items()))
+
+    told = infer(ontology, doses, rules, file, at_once=1)
+
+    found = {(q.subject, q.object) for q in parse(path=file) if q.predicate == STROMA.dosedLike}
+    assert found == {
+        tuple(map(expand, pair)) for pair in (("regimen:a", "regimen:d"), ("regimen:d", "regimen:a"))
+    }
+    assert told.whole == {"planted": "no thing of a match leads to all others"}
+
+
+DOSES = {"a": 4, "b": 5, "c": 6, "d": 4}
+
+
+def test_a_rule_run_over_groups_sees_the_results_of_those_before_it(
+    ontology: Ontology, tmp_path: Path
+) -> None:
+    rules, file = tmp_path / "rules", tmp_path / "inferred.nq"
+    rules.mkdir()
+    planted_rule(rules, "?a stroma:first ?n", "?a stroma:numberOfDoses ?n").path.rename(rules / "a.rq")
+    planted_rule(rules, "?a stroma:second ?n", "?a stroma:first ?n").path.rename(rules / "b.rq")
+    doses = quads_of("".join(f"regimen:{name} stroma:numberOfDoses {n} ." for name, n in DOSES.items()))
+
+    told = infer(ontology, doses, rules, file, at_once=3)
+
+    assert told.whole == {}
+    assert (told.counts["a"], told.counts["b"]) == (4, 4)
 
 
 @pytest.mark.parametrize(
