@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import importlib.metadata
+import os
 import re
 import sys
 import time
@@ -126,7 +127,9 @@ def build(
         with report.step("infer", progress):
             inferred = work / "inferred.nq"
             rules = settings.root / "ontology" / "rules"
-            inferences = reasoning.infer(ontology, _lines(files), rules, inferred)
+            inferences = reasoning.infer(
+                ontology, _lines(files), rules, inferred, processes=os.cpu_count() or 1
+            )
             report.inferences = dict(inferences.counts)
             for rule, why in inferences.whole.items():
                 progress.note(f"rule {rule} is run over the whole graph in memory: {why}")

@@ -1,7 +1,7 @@
 """The facts a reasoner reads: taken from quads into files, and divided into parts it can take one by one.
 
-Hides how quads are read without making terms of them, and how facts are divided: by sorting and merging
-files, so that memory holds one part and a few bytes for each thing that leads anywhere. Names are N-Quads
+Hides how quads are read without making terms of them, and how facts are divided: by sorting files and dealing
+them out, so that memory holds one part and a few bytes for each thing that leads anywhere. Names are N-Quads
 tokens (`b"<iri>"`); a fact is a line `subject predicate object` of them, a type when its predicate is
 rdf:type, otherwise an edge.
 
@@ -15,9 +15,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
+from typing import IO
+from zlib import crc32
 
 from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 
@@ -26,6 +29,7 @@ from kg.ontology import Ontology
 from kg.rules import Wanted
 from kg.snapshot import line_of, sorted_unique
 from kg.terms import OWL, RDF, RDFS, STROMA
+from kg.workers import in_order
 
 CLAIM_WORDS = frozenset(
     {
@@ -60,6 +64,8 @@ _ASSERTS, _SUBJECT = token(STROMA.asserts), token(STROMA.propositionSubject)
 _Wanted = dict[bytes, frozenset[bytes] | None]  # `Wanted`, of tokens
 _NONE: frozenset[bytes] = frozenset()
 _UNTYPED = 0  # the profile without types
+# The names of one share are in memory together: of 30 million things, about 100 MB.
+SHARES = 100
 _RUN = 100_000  # lines sorted in memory at once: about 20 MB
 
 
@@ -94,17 +100,27 @@ class Stated:
 
     def _read(self, lines: Iterable[bytes], definition: bool) -> None:
         read = self._properties | _VOCABULARY | _CLAIM_WORDS | {TYPE}
+        # By predicate: the objects of which rules read it, None for any; and whether reasoning does.
+        kinds: dict[bytes, tuple[frozenset[bytes] | None, bool]] = dict.fromkeys(read, (_NONE, True))
+        others: tuple[frozenset[bytes] | None, bool] | None = None
+        if self._for_rules is None:
+            kinds, others = dict.fromkeys(read, (None, True)), (None, False)
+        else:
+            kinds |= {p: (objects, p in read) for p, objects in self._for_rules.items()}
         with (
             self._facts.open("ab") as facts,
             self._aside.open("ab") as aside,
             self._rules.open("ab") as rules,
         ):
             for line in lines:
-                s, p, rest = line.split(b" ", 2)
-                o = rest.split(b" ", 1)[0]
-                if _wants(self._for_rules, p, o):
+                s, p, o, _ = line.split(b" ", 3)  # of a literal only its beginning
+                kind = kinds.get(p, others)
+                if kind is None:
+                    continue
+                objects, reasoned_with = kind
+                if objects is None or o in objects:
                     rules.write(line)
-                if p not in read:
+                if not reasoned_with:
                     continue
                 between_names = s[:1] == b"<" and o[:1] == b"<"
                 if between_names and self._is_fact(s, p, o):
@@ -225,27 +241,35 @@ class Part:
 
 
 class Parts:
-    """Facts divided: `alone`, the things without edges; and, to iterate over, parts with all others.
+    """Facts divided: the things without edges (`alone`), and parts with all others, in `SHARES` shares each.
 
-    A part has at most `at_once` things, unless so many hang together. Files stand in `folder`.
+    A part has at most `at_once` things, unless so many hang together. Files stand in `folder`. Shares may be
+    read in any order and by several processes; which fact is in which depends on the facts only.
     """
 
-    def __init__(self, facts: Iterable[bytes], folder: Path, at_once: int) -> None:
+    def __init__(self, facts: Iterable[bytes], folder: Path, at_once: int, processes: int = 1) -> None:
         self.profiles: list[frozenset[bytes]] = [frozenset()]  # the types that some thing states
         self._profile = {self.profiles[_UNTYPED]: _UNTYPED}
         self._folder = folder
         self._at_once = at_once
-        self._names = folder / "names"
-        self._joined = folder / "joined"
         self._parent = array("I")  # number of a thing with edges -> one it is joined with; itself at a root
-        self._join(facts)
+        self._divide(facts)
+        for pairs in in_order(self._join, range(SHARES), processes):
+            joined = array("I", pairs)
+            for one, other in zip(joined[::2], joined[1::2], strict=True):
+                self._parent[self._root(one)] = self._root(other)
+        self._deal()
 
-    def alone(self) -> Iterator[tuple[bytes, int]]:
+    def alone(self, share: int) -> Iterator[tuple[bytes, int]]:
         """Each thing without edges, with its profile."""
-        return ((name, profile) for name, profile, number in self._things() if number is None)
+        for line in self._lines("names", share):
+            name, profile, number = line.split()
+            if number == b"-":
+                yield name, int(profile)
 
-    def __iter__(self) -> Iterator[Part]:
-        lines = sorted_unique(self._placed(), self._folder, _RUN)
+    def parts(self, share: int) -> Iterator[Part]:
+        """The parts of a share."""
+        lines = sorted_unique(self._lines("dealt", share), self._folder, _RUN)
         for _, placed in groupby(lines, key=lambda line: line[:8]):
             part = Part()
             numbered: dict[bytes, bytes] = {}
@@ -265,37 +289,23 @@ class Parts:
 
     # ------------------------------------------------------------ dividing
 
-    def _join(self, facts: Iterable[bytes]) -> None:
-        """Join the things along the edges; leave each edge with the profile of its end in a file."""
-        with self._joined.open("wb") as file:
-            things = chain([(b"", _UNTYPED, None)], self._things(), [(b"\xff", _UNTYPED, None)])
-            name, profile, other = next(things)
-            for line in sorted_unique(self._edges(facts), self._folder, _RUN):
-                target, subject, predicate = line.split()
-                while name < target:  # the first edge comes when all names are written
-                    name, profile, other = next(things)
-                known = name == target
-                if known and other is not None:
-                    self._parent[self._root(int(subject))] = self._root(other)
-                file.write(b"%s %s %s %d\n" % (subject, predicate, target, profile if known else _UNTYPED))
-
-    def _edges(self, facts: Iterable[bytes]) -> Iterator[bytes]:
-        """Every edge, its end first, its subject as a number; meanwhile write what is known of subjects."""
-        with self._names.open("wb") as file:
+    def _divide(self, facts: Iterable[bytes]) -> None:
+        """Number the things with edges; what is known of a thing goes to one share with the edges to it."""
+        with _Shares(self._folder, "names") as names, _Shares(self._folder, "edges") as edges:
             for name, lines in groupby(sorted_unique(facts, self._folder, _RUN), key=_first):
                 types = []
-                number = None
+                number = b"-"
                 for line in lines:
                     _, predicate, target = line.split()
                     if predicate == TYPE:
                         types.append(target)
                         continue
-                    if number is None:
-                        number = len(self._parent)
-                        self._parent.append(number)
-                    yield b"%s %d %s\n" % (target, number, predicate)
+                    if number == b"-":
+                        number = b"%d" % len(self._parent)
+                        self._parent.append(len(self._parent))
+                    edges[crc32(target) % SHARES].write(b"%s %s %s\n" % (target, number, predicate))
                 profile = self._profile_of(frozenset(types))
-                file.write(b"%s %d %s\n" % (name, profile, b"-" if number is None else b"%d" % number))
+                names[crc32(name) % SHARES].write(b"%s %d %s\n" % (name, profile, number))
 
     def _profile_of(self, types: frozenset[bytes]) -> int:
         if types not in self._profile:
@@ -303,29 +313,56 @@ class Parts:
             self.profiles.append(types)
         return self._profile[types]
 
-    def _things(self) -> Iterator[tuple[bytes, int, int | None]]:
-        """Every subject in order: its name, its profile, and its number when it has edges."""
-        with self._names.open("rb") as file:
-            for line in file:
-                name, profile, number = line.split()
-                yield name, int(profile), None if number == b"-" else int(number)
+    def _join(self, share: int) -> bytes:
+        """Leave each edge of a share with the profile of its end; returns which things with edges it joins:
+        pairs of numbers, as the bytes of an array."""
+        known: dict[bytes, tuple[bytes, bytes]] = {}
+        for line in self._lines("names", share):
+            name, profile, number = line.split()
+            known[name] = profile, number
+        nothing = (b"%d" % _UNTYPED, b"-")
+        pairs = array("I")
+        with _Shares(self._folder, "joined") as joined:
+            for line in self._lines("edges", share):
+                target, subject, predicate = line.split()
+                profile, other = known.get(target, nothing)
+                if other != b"-":
+                    pairs.append(int(subject))
+                    pairs.append(int(other))
+                joined[share].write(b"%s %s %s %s\n" % (subject, predicate, target, profile))
+        return pairs.tobytes()
+
+    def _deal(self) -> None:
+        """Put things (`part 0number name profile`) and edges (`part 1number predicate end profile`) into the
+        shares of their parts."""
+        part = self._parts()
+        count = max(part, default=0) + 1
+        with _Shares(self._folder, "dealt") as dealt:
+            for share in range(SHARES):
+                for line in self._lines("names", share):
+                    name, profile, number = line.split()
+                    if number != b"-":
+                        place = part[int(number)]
+                        file = dealt[place * SHARES // count]
+                        file.write(b"%08d 0%s %s %s\n" % (place, number, name, profile))
+                for line in self._lines("joined", share):
+                    subject, rest = line.split(b" ", 1)
+                    place = part[int(subject)]
+                    dealt[place * SHARES // count].write(b"%08d 1%s %s" % (place, subject, rest))
+                for kind in ("edges", "joined"):
+                    (self._folder / f"{kind}-{share}").unlink(missing_ok=True)
+
+    def _lines(self, name: str, share: int) -> Iterator[bytes]:
+        path = self._folder / f"{name}-{share}"
+        if path.exists():
+            with path.open("rb") as file:
+                yield from file
 
     def _root(self, number: int) -> int:
         parent = self._parent
         while parent[number] != number:
             parent[number] = number = parent[parent[number]]
         return number
-
-    def _placed(self) -> Iterator[bytes]:
-        """Things (`part 0number name profile`) and edges (`part 1number predicate end profile`)."""
-        part = self._parts()
-        for name, profile, number in self._things():
-            if number is not None:
-                yield b"%08d 0%d %s %d\n" % (part[number], number, name, profile)
-        with self._joined.open("rb") as file:
-            for line in file:
-                subject, rest = line.split(b" ", 1)
-                yield b"%08d 1%s %s" % (part[int(subject)], subject, rest)
 
     def _parts(self) -> array[int]:
         """The part of each number: what hangs together stays together, in order, while there is room."""
@@ -344,6 +381,22 @@ class Parts:
                 room -= min(room, sizes[root])
             placed[number] = placed[root]
         return placed
+
+
+class _Shares(ExitStack):
+    """Files `<name>-<share>` to write, each made when it is first asked for."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__()
+        self._folder, self._name = folder, name
+        self._files: dict[int, IO[bytes]] = {}
+
+    def __getitem__(self, share: int) -> IO[bytes]:
+        file = self._files.get(share)
+        if file is None:
+            path = self._folder / f"{self._name}-{share}"
+            file = self._files[share] = self.enter_context(path.open("wb"))
+        return file
 
 
 def _first(line: bytes) -> bytes:

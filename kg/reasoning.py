@@ -11,6 +11,7 @@ individual, so individuals need only the hierarchy.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -26,12 +27,13 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Quad, parse
 from kg.axioms import And, Hierarchy, read_axioms
 from kg.checks import Places
 from kg.errors import OntologyError
-from kg.facts import CLAIM_WORDS, TYPE, Edge, Parts, Stated, term, token
+from kg.facts import CLAIM_WORDS, SHARES, TYPE, Edge, Parts, Stated, term, token
 from kg.model import Model, rule_texts
 from kg.ontology import Ontology
 from kg.rules import Rule, construct, read_by
 from kg.snapshot import line_of
 from kg.terms import OBO, OWL, RDF, RDFS, STROMA, compress, digest, mint
+from kg.workers import in_order
 
 CLAIMS_DERIVED = mint("graph", "claims-derived")
 METADATA = mint("graph", "metadata")
@@ -69,7 +71,13 @@ class Inferences:
 
 
 def infer(
-    ontology: Ontology, quads: Iterable[Quad | bytes], rules: Path, target: Path, *, at_once: int = AT_ONCE
+    ontology: Ontology,
+    quads: Iterable[Quad | bytes],
+    rules: Path,
+    target: Path,
+    *,
+    at_once: int = AT_ONCE,
+    processes: int = 1,
 ) -> Inferences:
     """Write everything entailed and not asserted: subclasses, types, class relations, edges, rules' results;
     with them the axioms that claims give, and the description of the graphs.
@@ -78,14 +86,14 @@ def infer(
     run after the reasoner, in the order of their names, each seeing the results of those before it; what one
     reads that looks further than from one thing to what it leads to is held in memory. `target` becomes an
     N-Quads file; `at_once` is how many things are reasoned over at a time, and changes nothing but the order
-    of lines. Raises OntologyError for an unsatisfiable
+    of lines; `processes` how many reason, and changes nothing. Raises OntologyError for an unsatisfiable
     class, a cycle of subclasses or an inconsistent individual, with the statements it follows from.
     """
     clock = _Clock()
     constructs = [Rule.read(path) for path in sorted(rules.glob("*.rq"))]
     with (
         tempfile.TemporaryDirectory(dir=target.parent, prefix="reasoning-") as name,
-        target.open("wb") as file,
+        (Path(name) / "inferred.nq").open("wb") as file,
     ):
         folder = Path(name)
         stated = Stated(ontology, read_by(constructs), folder)
@@ -115,7 +123,7 @@ def infer(
         classes = _Classes(hierarchy)
         model = Model(hierarchy, hierarchy.above)
         _about_classes(model, classes, stated, found, _worth_naming(ontology, classes, hierarchy))
-        _about_individuals(model, classes, stated, found, folder, at_once)
+        _about_individuals(model, classes, stated, found, folder, at_once, processes)
         clock.lap("realise")
         if constructs:
             stated.add_for_rules(chain(found.lines(), map(line_of, derived)))
@@ -125,6 +133,8 @@ def infer(
         clock.lap("rules")
         added = [*derived, *_describe(found.counts, hierarchy, constructs)]
         file.writelines(map(line_of, added))
+        file.flush()
+        Path(file.name).replace(target)
     graphs = Counter(quad.graph_name.value for quad in added if isinstance(quad.graph_name, NamedNode))
     graphs.update({mint("graph", "inferred", rule).value: count for rule, count in found.counts.items()})
     counts = dict(sorted(found.counts.items()))
@@ -257,6 +267,13 @@ class _Found:
         self.counts[rule] += 1
         self._file.write(b"%s %s %s %s .\n" % (s, p, o, _graph(rule)))
 
+    def take(self, path: Path, counts: Counter[str]) -> None:
+        """Take over what another has written."""
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, self._file)
+        path.unlink()
+        self.counts.update(counts)
+
     def added(self, rule: str, triples: Iterable[bytes]) -> Iterator[bytes]:
         """Add lines `subject predicate object` and a space; and give them back as N-Quads."""
         end = b"%s .\n" % _graph(rule)
@@ -378,14 +395,24 @@ def _worth_naming(ontology: Ontology, classes: _Classes, hierarchy: Hierarchy) -
 
 
 def _about_individuals(
-    base: Model, classes: _Classes, stated: Stated, found: _Found, folder: Path, at_once: int
+    base: Model,
+    classes: _Classes,
+    stated: Stated,
+    found: _Found,
+    folder: Path,
+    at_once: int,
+    processes: int,
 ) -> None:
     """What each individual is, and leads to; OntologyError for the first ones seen that cannot be."""
     own, own_edges = stated.own()
     own_types = [(name, classes.numbers(types)) for name, types in own.items()]
 
     def conclude(
-        model: Model, known: Mapping[bytes, frozenset[bytes]], types: _Types, edges: list[Edge]
+        found: _Found,
+        model: Model,
+        known: Mapping[bytes, frozenset[bytes]],
+        types: _Types,
+        edges: list[Edge],
     ) -> None:
         """Add facts to a model; write what follows of the things whose types are `known`."""
         model.add(types, edges)
@@ -405,21 +432,31 @@ def _about_individuals(
             for rule in model.why_edge[edge]:
                 found.add(rule, model.name(n), p, model.name(m))
 
-    conclude(base, own, own_types, own_edges)
-    parts = Parts(stated.facts(base.telling()), folder, at_once)
+    conclude(found, base, own, own_types, own_edges)
+    parts = Parts(stated.facts(base.telling()), folder, at_once, processes)
     numbers = [classes.numbers(profile) for profile in parts.profiles]
     new: dict[int, list[bytes]] = {}  # profile -> what a thing without edges is besides
-    for name, profile in parts.alone():
-        if profile not in new:
-            model = base.copy()
-            conclude(model, {}, [(name, numbers[profile])], [])
-            new[profile] = classes.new(model.types[model.index[name]], parts.profiles[profile])
-        for class_ in new[profile]:
-            found.add("type", name, TYPE, class_)
-    for part in parts:
-        known = {name: parts.profiles[profile] for name, profile in part.things.items()}
-        met = chain(part.things.items(), part.ends.items())
-        conclude(base.copy(), known, [(name, numbers[profile]) for name, profile in met], part.edges)
+
+    def conclude_share(share: int) -> tuple[Path, Counter[str]]:
+        path = folder / f"found-{share}"
+        with path.open("wb") as file:
+            here = _Found(file)
+            for name, profile in parts.alone(share):
+                if profile not in new:
+                    model = base.copy()
+                    conclude(here, model, {}, [(name, numbers[profile])], [])
+                    new[profile] = classes.new(model.types[model.index[name]], parts.profiles[profile])
+                for class_ in new[profile]:
+                    here.add("type", name, TYPE, class_)
+            for part in parts.parts(share):
+                known = {name: parts.profiles[profile] for name, profile in part.things.items()}
+                met = chain(part.things.items(), part.ends.items())
+                types = [(name, numbers[profile]) for name, profile in met]
+                conclude(here, base.copy(), known, types, part.edges)
+        return path, here.counts
+
+    for path, counts in in_order(conclude_share, range(SHARES), processes):
+        found.take(path, counts)
 
 
 def _listed(names: Iterable[NamedNode]) -> str:

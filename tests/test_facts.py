@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg.facts import TYPE, Edge, Parts
+from kg.facts import SHARES, TYPE, Edge, Part, Parts
 
 # Names of which one is another's beginning: sorting lines and sorting names must be the same.
 THINGS = st.sampled_from(
@@ -27,6 +27,14 @@ def parts_of(facts: set[Edge], at_once: int) -> Iterator[Parts]:
         yield Parts((b"%s %s %s\n" % fact for fact in facts), Path(folder), at_once)
 
 
+def alone_in(parts: Parts) -> list[tuple[bytes, int]]:
+    return [thing for share in range(SHARES) for thing in parts.alone(share)]
+
+
+def all_of(parts: Parts) -> list[Part]:
+    return [part for share in range(SHARES) for part in parts.parts(share)]
+
+
 @settings(deadline=None)  # it writes files
 @given(FACTS, st.integers(1, 5))
 def test_every_fact_is_in_one_part_and_with_a_thing_goes_what_it_leads_to(
@@ -35,8 +43,9 @@ def test_every_fact_is_in_one_part_and_with_a_thing_goes_what_it_leads_to(
     edges = {fact for fact in facts if fact[1] != TYPE}
     types = {s: frozenset(o for t, p, o in facts if t == s and p == TYPE) for s, _, _ in facts}
     with parts_of(facts, at_once) as parts:
-        alone, found = dict(parts.alone()), list(parts)
+        alone, found = dict(alone_in(parts)), all_of(parts)
 
+        assert len(alone) == len(alone_in(parts))
         assert {name: parts.profiles[n] for name, n in alone.items()} == {
             s: some for s, some in types.items() if s not in {s for s, _, _ in edges}
         }
@@ -55,7 +64,7 @@ def test_a_part_has_room_for_so_many_things_and_no_more() -> None:
     facts = {(b"<urn:trial/%d>" % n, b"<urn:at>", b"<urn:city>") for n in range(10)}
     facts.add((b"<urn:city>", TYPE, b"<urn:City>"))
     with parts_of(facts, 4) as parts:
-        found = list(parts)
+        found = all_of(parts)
 
         assert [len(part.things) for part in found] == [4, 4, 2]  # one city joins no trials
         assert [part.ends for part in found] == [{b"<urn:city>": 1}] * 3
@@ -64,4 +73,4 @@ def test_a_part_has_room_for_so_many_things_and_no_more() -> None:
 def test_what_hangs_together_is_not_parted() -> None:
     facts = {(b"<urn:%d>" % n, b"<urn:next>", b"<urn:%d>" % ((n + 1) % 10)) for n in range(10)}
     with parts_of(facts, 3) as parts:
-        assert [len(part.things) for part in parts] == [10]
+        assert [len(part.things) for part in all_of(parts)] == [10]

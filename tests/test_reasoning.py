@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -269,6 +271,55 @@ def test_how_many_things_are_reasoned_over_at_once_changes_nothing(
 
     assert inferred_from(ontology, reversed(lines), at_once=at_once) == of_real_records
     assert len(of_real_records.quads) == sum(of_real_records.graphs.values())
+
+
+IN_PROCESSES = """
+import hashlib, sys, threading
+from pathlib import Path
+from kg.ontology import read
+from kg.reasoning import infer
+from kg.terms import ROOT
+stated, target = Path(sys.argv[1]), Path(sys.argv[2])
+ontology, rules = read(ROOT / "ontology"), ROOT / "ontology" / "rules"
+assert threading.active_count() == 1  # or it would not fork
+for at_once in (1, 10, 10_000):
+    for processes in (1, 2):
+        with stated.open("rb") as lines:
+            infer(ontology, lines, rules, target, at_once=at_once, processes=processes)
+        ordered = hashlib.sha256(target.read_bytes()).hexdigest()
+        print(at_once, ordered, hashlib.sha256(b"".join(sorted(target.open("rb")))).hexdigest())
+"""
+
+
+def test_parts_of_any_size_in_any_number_of_processes_give_the_same_of_real_records(
+    embedded: Snapshot, tmp_path: Path
+) -> None:
+    lines = stated(embedded)
+    trials = [line for line in lines if b"/graph/clinicaltrials> ." in line]
+    (tmp_path / "stated.nq").write_bytes(b"".join(trials))
+    done = subprocess.run(
+        [sys.executable, "-c", IN_PROCESSES, str(tmp_path / "stated.nq"), str(tmp_path / "inferred.nq")],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    told = [line.split() for line in done.stdout.splitlines()]
+
+    assert trials
+    assert len({content for _, _, content in told}) == 1
+    assert all(one == two for one, two in zip(told[::2], told[1::2], strict=True))  # the order of lines too
+
+
+def test_a_contradiction_found_in_another_process_says_the_same_and_leaves_nothing(
+    ontology: Ontology, tmp_path: Path
+) -> None:
+    planted = quads_of(BOTH_DONORS + TWO_KINDS.replace("regimen:x", "regimen:y"))
+    said = []
+    for processes in (1, 2):
+        with pytest.raises(OntologyError, match="contradict the ontology") as caught:
+            infer(ontology, planted, RULES, tmp_path / "inferred.nq", processes=processes)
+        said.append(str(caught.value))
+
+    assert said[0] == said[1]
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_one_model_of_all_facts_finds_the_types_that_the_parts_find(

@@ -1,0 +1,95 @@
+"""Work in forks: the order of the items, errors as they are, and no process left over.
+
+Each runs in a process of its own: one that has threads, as a test run may have, works without forks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from kg.terms import ROOT
+
+HEAD = """
+import multiprocessing, os, signal, sys, time
+from kg.errors import BuildError, OntologyError
+from kg.workers import in_order
+"""
+
+
+def told_by(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return done.stdout.strip()
+
+
+def test_results_come_in_the_order_of_the_items_from_other_processes() -> None:
+    script = """
+def work(item):
+    time.sleep(0.02 * (item % 3))
+    return item * factor, os.getpid()
+
+factor = 7  # inherited, not sent
+found = [*in_order(work, range(20), 2)]
+assert [result for result, _ in found] == [7 * item for item in range(20)]
+assert os.getpid() not in {pid for _, pid in found}
+assert [*in_order(work, range(20), 1)] == [(result, os.getpid()) for result, _ in found]
+print(len(multiprocessing.active_children()))
+"""
+    assert told_by(script) == "0"
+
+
+def test_an_error_comes_out_as_itself_and_of_the_first_item_in_order() -> None:
+    script = """
+def work(item):
+    if item >= 4:
+        time.sleep(0.2 if item == 4 else 0)  # another fails before it
+        raise OntologyError(f"thing {item}: cannot be")
+    return item
+
+found = []
+try:
+    for result in in_order(work, range(50), 2):
+        found.append(result)
+except OntologyError as problem:
+    print(found, problem, len(multiprocessing.active_children()))
+"""
+    assert told_by(script) == "[0, 1, 2, 3] thing 4: cannot be 0"
+
+
+def test_a_process_that_is_killed_is_noticed_and_the_others_end() -> None:
+    script = """
+def work(item):
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+try:
+    print([*in_order(work, range(50), 2)])
+except BuildError as problem:
+    print("fewer processes" in str(problem), len(multiprocessing.active_children()))
+"""
+    assert told_by(script) == "True 0"
+
+
+def test_no_process_outlives_one_that_is_killed(tmp_path: Path) -> None:
+    script = """
+def work(item):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+[*in_order(work, range(2), 2)]
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", HEAD + script], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.send_signal(signal.SIGKILL)
+        # The pipe ends when the last process that can write to it has ended.
+        assert parent.stdout.read() == ""
+    assert os.getpid() not in workers
