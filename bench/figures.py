@@ -491,19 +491,21 @@ def _draw_scale(folder: Path) -> None:
 
 
 def _draw_registry(folder: Path) -> None:
-    """Seconds and memory of the build and of its peer by the number of studies, in print as on a screen."""
+    """Seconds and memory of the build and of its peer by the number of quads, in print as on a screen."""
     from matplotlib import pyplot
 
     found = _sizes()
     figure, panes = pyplot.subplots(1, 2, figsize=(7, 3))
-    for pane, (what, name) in zip(panes, (("seconds", "s"), ("peak memory, MiB", "MiB")), strict=True):
+    for pane, (what, name) in zip(
+        panes, (("seconds", "seconds"), ("peak memory, MiB", "most memory, MiB")), strict=True
+    ):
         for stage, label, style in (("build", "build", "k-o"), ("bulk", "bulk load by pyoxigraph", "k--s")):
-            there = [(studies, at[stage][what]) for studies, at in found.items() if stage in at]
+            there = [(at[stage]["quads"], at[stage][what]) for at in found.values() if stage in at]
             if there:
                 pane.plot(*zip(*there, strict=True), style, markersize=4, linewidth=1, label=label)
         pane.set_xscale("log")
         pane.set_yscale("log")
-        pane.set_xlabel("studies")
+        pane.set_xlabel("quads")
         pane.set_title(name)
     panes[0].legend(fontsize=8)
     _save(figure, folder / "registry.svg")
@@ -516,10 +518,10 @@ def _draw_questions(folder: Path) -> None:
     series = _questions()
     if not series:
         return
-    across = 5
+    across = 6  # and as many rows as a page has
     down = -(-len(series) // across)
     figure, grid = pyplot.subplots(
-        down, across, figsize=(8.2, 1.15 * down), sharex=True, sharey=True, squeeze=False
+        down, across, figsize=(8.2, 0.9 * down), sharex=True, sharey=True, squeeze=False
     )
     panes = [pane for row in grid for pane in row]
     styles = {"ours, disk": ("-o", "black"), "Virtuoso": ("--s", "gray")}
@@ -532,21 +534,25 @@ def _draw_questions(folder: Path) -> None:
                     *zip(*there, strict=True), style, color=colour, markersize=2.5, linewidth=0.8, label=peer
                 )
         quads, times, _, _ = next(iter(by_peer.values()))
-        pane.set_title(question, fontsize=6, pad=2)
-        pane.text(0.04, 0.86, exponent(quads, times), fontsize=6, transform=pane.transAxes)
+        pane.set_title(question, fontsize=5, pad=2)
+        pane.text(0.04, 0.8, exponent(quads, times), fontsize=5, transform=pane.transAxes)
         for limit in (1_000, 10_000):
             pane.axhline(limit, color="black", linewidth=0.4, linestyle=":")
         pane.set_xscale("log")
         pane.set_yscale("log")
-        pane.tick_params(labelsize=6, length=2, width=0.4)
+        pane.set_yticks([1, 100, 10_000], ["1 ms", "0.1 s", "10 s"])
+        pane.minorticks_off()
+        pane.tick_params(labelsize=5, length=2, width=0.4)
         for side in pane.spines.values():
             side.set_linewidth(0.4)
     for pane in panes[len(series) :]:
         pane.set_axis_off()
-    if any(len(by_peer) > 1 for by_peer in series.values()):
-        panes[0].legend(fontsize=5, frameon=False)
+    names = {
+        label: line for pane in panes for line, label in zip(*pane.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(list(names.values()), list(names), loc="lower right", fontsize=6, frameon=False)
     figure.supxlabel("quads", fontsize=7)
-    figure.supylabel("median, ms; dotted: one and ten seconds", fontsize=7)
+    figure.supylabel("median; dotted: one and ten seconds", fontsize=7)
     _save(figure, folder / "registry-questions.svg")
 
 

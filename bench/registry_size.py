@@ -29,7 +29,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -116,8 +116,7 @@ def build(place: Place) -> Found:
     if current(place.var) is not None:
         shutil.rmtree(place.var)  # with it there would be nothing to build
     resumed = place.var.is_dir()
-    with (place.folder / "build.log").open("wb") as log:
-        ran = watched(command, place.environment(), log)
+    ran = watched(command, place.environment())
     snapshot = place.snapshot()
     report = snapshot.report
     return {
@@ -143,8 +142,7 @@ def build(place: Place) -> Found:
 def bulk(place: Place) -> Found:
     """Seconds, quads a second and peak memory of the peer's bulk load, and the bytes of its store.
 
-    Where the disk has no room for the whole as text and as a store, of the first so many quads: it writes
-    sorted files as they come and never merges them, so its pace does not depend on how many there are.
+    Where the disk has no room for the whole as text and as a store, of as many quads as it has room for.
     """
     snapshot = place.snapshot()
     plain, store = place.folder / "data.nq", place.folder / "bulk"
@@ -180,7 +178,7 @@ def serve(place: Place) -> Found:
     """
     snapshot = place.snapshot()
     there = (snapshot.folder / STORE).is_dir()
-    ran = watched([sys.executable, "-m", "kg.engine.disk", str(snapshot.folder)], dict(os.environ), cwd=ROOT)
+    ran = watched([sys.executable, "-m", "kg.engine.disk", str(snapshot.folder)], dict(os.environ))
     written = None if there else {"seconds": round(ran.seconds, 2), "peak memory, MiB": ran.peak}
     starts, worked, first = [], [], []
     for _ in range(STARTS):
@@ -377,9 +375,7 @@ class Ran:
     of_processors: float  # seconds, of it and of those of its processes that ended before it
 
 
-def watched(
-    command: Sequence[str], environment: Mapping[str, str], log: Any = subprocess.PIPE, cwd: Path = ROOT
-) -> Ran:
+def watched(command: Sequence[str], environment: Mapping[str, str]) -> Ran:
     """Run a command to its end and look at its memory (PSS of all its processes) twice a second.
 
     Raises RuntimeError with the end of what it said where it fails.
@@ -387,9 +383,11 @@ def watched(
     looks: list[tuple[float, int]] = []
     before = _of_children()
     began = time.perf_counter()
-    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         own = psutil.Process(process.pid)
-        said: list[bytes] = []
+        said: deque[bytes] = deque(maxlen=20)
         reader = threading.Thread(target=lambda: said.extend(process.stdout or ()))
         reader.start()
         while process.poll() is None:
@@ -402,7 +400,7 @@ def watched(
         seconds = time.perf_counter() - began
         reader.join()
     if process.returncode != 0:
-        end = b"".join(said[-20:]).decode(errors="replace")
+        end = b"".join(said).decode(errors="replace")
         raise RuntimeError(f"{' '.join(command[:5])} … ended with {process.returncode}: {end}")
     last = said[-1].decode().strip() if said else ""
     peak = max((mib for _, mib in looks), default=0)
