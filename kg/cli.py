@@ -1147,7 +1147,9 @@ def selfcheck(
     verdict = run(url, timeout=timeout)
     print(verdict.json() if format == "json" else verdict.text())
     if not verdict.answers:
-        raise EndpointError(f"{url} does not answer a SPARQL query; see above")
+        raise EndpointError(
+            f"{url} does not answer a SPARQL query; see above. A site's endpoint is often at its /sparql"
+        )
     if verdict.score < least:
         raise EndpointError(f"{url} scores {verdict.score:.1f}, below the {least:g} asked for; see above")
 

@@ -100,6 +100,21 @@ def test_the_switch_of_languages_stays(site: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    ["/", "/about", "/search?q=x", "/editor", "/queries", "/reconcile", "/ontology", "/findings", "/changes",
+     "/graphs", "/graphs?default", "/dump", "/.well-known/void", "/.well-known/prefixes", "/nowhere"],
+)  # fmt: skip
+def test_every_page_speaks_the_reader_s_language_and_says_that_it_does(site: httpx.Client, path: str) -> None:
+    for tag in LANGUAGES:
+        page = site.get(path, headers={"Accept": "text/html", "Accept-Language": tag})
+        assert {"Accept", "Accept-Language", "Cookie"} <= set(page.headers["vary"].split(", "))
+        assert f'<html lang="{tag}">' in page.text
+        head = re.search(r"<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)
+        assert head is not None
+        assert bool(re.search("[\u4e00-\u9fff]", head[1])) == (tag != "en"), head[1]
+
+
+@pytest.mark.parametrize(
     "back", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x=1", ""]
 )
 def test_the_switch_leads_nowhere_else(site: httpx.Client, back: str) -> None:

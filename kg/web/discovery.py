@@ -12,7 +12,7 @@ import gzip
 import html
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import escape
 
 from fastapi import APIRouter
@@ -29,6 +29,7 @@ from kg.web import signposts
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
 from kg.web.formats import joined, negotiate
+from kg.web.language import VARY, language_of, texts
 from kg.web.openapi import described, format_parameter, media_types
 from kg.web.pages import page
 
@@ -68,6 +69,12 @@ def router(catalogue: Catalogue) -> APIRouter:
         links = {"Link": signposts.description()}
         if chosen.key == "html" and graph == "examples":
             return RedirectResponse("/queries", 303, {"Vary": "Accept"})
+        if chosen.key == "html":
+            language = language_of(request)
+            content = await documents.written(snapshot, graph, language, chosen.media_type)
+            title = texts(language, "lists")["counts" if graph == "metadata" else "prefixes"]
+            body = page(title, content.decode(), snapshot.version, request)
+            return document(request, body, content_type, {**links, "Vary": VARY})
         body = await documents.written(snapshot, graph, base, chosen.media_type)
         return document(request, body, content_type, links)
 
@@ -128,13 +135,14 @@ def router(catalogue: Catalogue) -> APIRouter:
 
 
 class _Documents:
-    """The documents as they are sent: made one at a time, the last ones kept."""
+    """The documents as they are sent, and the contents of pages: made one at a time, the last ones kept."""
 
     def __init__(self) -> None:
         self._made: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
         self._turn = asyncio.Lock()
 
     async def written(self, snapshot: Snapshot, graph: str, base: str, media_type: str) -> bytes:
+        """A document for the address it is asked at; as HTML, for a language in its place, its content."""
         key = (snapshot.name, graph, base, media_type)
         async with self._turn:
             if key not in self._made:
@@ -147,8 +155,8 @@ class _Documents:
 
 def _written(snapshot: Snapshot, graph: str, base: str, media_type: str) -> bytes:
     if media_type == "text/html":
-        title, content = _counts(snapshot) if graph == "metadata" else _prefix_table()
-        return page(title, content, snapshot.version)
+        t = texts(base, "lists")
+        return (_counts(snapshot, t) if graph == "metadata" else _prefix_table(t)).encode()
     stated = [*_stated(snapshot, graph)]
     if graph == "metadata":
         stated += _served(snapshot, base, described=bool(stated))
@@ -224,8 +232,8 @@ def _number(value: int) -> Literal:
 # -------------------------------------------------------------------------------------------- pages
 
 
-def _counts(snapshot: Snapshot) -> tuple[str, str]:
-    """Title and content of a page of classes and properties with their counts, the most used first."""
+def _counts(snapshot: Snapshot, t: Mapping[str, str]) -> str:
+    """The content of a page of classes and properties with their counts, the most used first."""
     whole = mint("snapshot", snapshot.version)
     known: dict[NamedNode, dict[NamedNode, Literal | NamedNode]] = {}
     members: dict[NamedNode, list[NamedNode]] = {}
@@ -235,9 +243,9 @@ def _counts(snapshot: Snapshot) -> tuple[str, str]:
             if subject == whole and isinstance(value, NamedNode):
                 members.setdefault(predicate, []).append(value)
     tables = ""
-    for title, relation, named, column in (
-        ("Classes", VOID("classPartition"), VOID("class"), VOID.entities),
-        ("Properties", VOID.propertyPartition, VOID.property, VOID.triples),
+    for title, what, count_of, relation, named, column in (
+        ("classes", "class", "instances", VOID("classPartition"), VOID("class"), VOID.entities),
+        ("properties", "property", "statements", VOID.propertyPartition, VOID.property, VOID.triples),
     ):
         rows = sorted(
             (
@@ -250,26 +258,26 @@ def _counts(snapshot: Snapshot) -> tuple[str, str]:
             f'<tr><td>{html.escape(compress(iri))}</td><td class="number">{count:,}</td></tr>'
             for count, iri in rows
         )
-        what = "instances" if column == VOID.entities else "statements"
         tables += (
-            f'<h2>{title}: {len(rows)}</h2><div class="wide" tabindex="0"><table>'
-            f"<thead><tr><th>{title.lower()}</th><th>{what}</th></tr></thead><tbody>{cells}</tbody></table></div>"
+            f'<h2>{t[title]}: {len(rows)}</h2><div class="wide" tabindex="0"><table><thead><tr>'
+            f"<th>{t[what]}</th><th>{t[count_of]}</th></tr></thead><tbody>{cells}</tbody></table></div>"
         )
-    content = (
-        "<h1>What is in the graph</h1><p class=lead>For programs this page is VoID and DCAT: "
+    return (
+        f"<h1>{t['counts']}</h1><p class=lead>{t['counts-lead']} "
         + " · ".join(
             f'<a href="/.well-known/void?format={key}">{label}</a>'
             for key, label in (("turtle", "Turtle"), ("jsonld", "JSON-LD"), ("rdfxml", "RDF/XML"))
         )
-        + f'. A query finds it in <a href="/graphs/metadata">graph:metadata</a>.</p>{tables}'
+        + f'. {t["counts-query"]} <a href="/graphs/metadata">graph:metadata</a>.</p>{tables}'
     )
-    return "What is in the graph", content
 
 
-def _prefix_table() -> tuple[str, str]:
+def _prefix_table(t: Mapping[str, str]) -> str:
     rows = "".join(
         f"<tr><td><code>{html.escape(prefix)}:</code></td><td>{html.escape(iri)}</td></tr>"
         for prefix, iri in prefixes().items()
     )
-    table = f'<div class="wide" tabindex="0"><table><tbody>{rows}</tbody></table></div>'
-    return "Prefixes", f"<h1>Prefixes</h1>{table}"
+    return (
+        f'<h1>{t["prefixes"]}</h1><div class="wide" tabindex="0"><table><thead><tr><th>{t["prefix"]}</th>'
+        f"<th>{t['namespace']}</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )

@@ -10,6 +10,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 
@@ -27,6 +28,7 @@ from kg.web import openapi, signposts
 from kg.web.asked import IS_HEAD, engine_of
 from kg.web.documents import document, matches
 from kg.web.formats import choose, joined
+from kg.web.language import VARY, language_of, texts
 from kg.web.openapi import HTML, JSON, TEXT, parameter
 from kg.web.pages import page
 
@@ -49,8 +51,9 @@ def router(settings: Settings) -> APIRouter:
         found = choose(joined(request, "accept"), _OFFERED)
         link = {"Link": signposts.landing(dump)}
         if found is not None and found[0] == 1:
-            body = page("Download", _listed(dump), dump.snapshot.version, request)
-            return document(request, body, "text/html; charset=utf-8", link)
+            t = texts(language_of(request), "lists")
+            body = page(t["files"], _listed(dump, t), dump.snapshot.version, request)
+            return document(request, body, "text/html; charset=utf-8", {**link, "Vary": VARY})
         if found is not None and found[0] == 2:
             return document(request, dump.checksums.encode(), "text/plain; charset=utf-8", link)
         body = json.dumps(described(dump), indent=1, ensure_ascii=False).encode() + b"\n"
@@ -161,21 +164,24 @@ def _ordered(range: str) -> bool:
     return not first or not last or int(first) <= int(last)
 
 
-def _listed(dump: Dump) -> str:
+def _listed(dump: Dump, t: Mapping[str, str]) -> str:
     rows = "".join(
         f'<tr><td><a href="{html.escape(address_of(dump, file))}">{html.escape(file.name)}</a></td>'
-        f"<td>{html.escape('all graphs' if file.graph is None else compress(file.graph))}</td>"
+        f"<td>{html.escape(t['all-graphs'] if file.graph is None else compress(file.graph))}</td>"
         f'<td class="number">{file.quads:,}</td><td class="number">{file.bytes:,}</td>'
-        f"<td><code>{file.sha256}</code></td></tr>"
+        f'<td><code class="nobreak">{file.sha256}</code></td></tr>'
         for file in dump.files.values()
     )
+    lead = t["files-lead"].format(
+        snapshot=html.escape(dump.snapshot.name),
+        sums=f'<a href="/dump/{SUMS}">{SUMS}</a>',
+        check="<code>sha256sum --check</code>",
+        hash=f"<code>{dump.snapshot.hash}</code>",
+    )
+    heads = "".join(f"<th>{t[name]}</th>" for name in ("file", "graph", "statements", "bytes"))
     return (
-        f"<h1>Download</h1><p class=lead>Snapshot {html.escape(dump.snapshot.name)}, compressed with gzip. "
-        f'<a href="/dump/{SUMS}">{SUMS}</a> is for <code>sha256sum --check</code>; the hash of the sorted '
-        f"N-Quads before compression names the content: <code>{dump.snapshot.hash}</code>. A file of "
-        "N-Triples is sorted too.</p>"
-        '<div class="wide" tabindex="0"><table><thead><tr><th>file</th><th>graph</th><th>statements</th>'
-        f"<th>bytes</th><th>SHA-256</th></tr></thead><tbody>{rows}</tbody></table></div>"
-        "<h2>From a terminal</h2><pre>curl -O --remote-header-name --continue-at - …"
+        f'<h1>{t["files"]}</h1><p class=lead>{lead}</p><div class="wide" tabindex="0"><table>'
+        f"<thead><tr>{heads}<th>SHA-256</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<h2>{t['terminal']}</h2><pre>curl -O --remote-header-name --continue-at - …"
         f"{html.escape(address_of(dump, dump.files['stroma.nq.gz']))}</pre>"
     )

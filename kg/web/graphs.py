@@ -24,6 +24,7 @@ from kg.web import service
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
 from kg.web.formats import choose, joined, negotiate
+from kg.web.language import VARY, language_of, texts
 from kg.web.openapi import JSON, described, format_parameter, media_types, parameter
 from kg.web.pages import page
 from kg.web.responder import Responder
@@ -51,7 +52,7 @@ def router(settings: Settings) -> APIRouter:
             f"{_ALL} LIMIT {_SHOWN}" if shown else _ALL,
             dataset=dataset,
             format=format,
-            heading=_heading(engine, iri) if shown else "",
+            heading=_heading(request, engine, iri) if shown else "",
         )
 
     @routes.get("/graphs/", include_in_schema=False)
@@ -136,11 +137,9 @@ def _list(request: Request, settings: Settings, format: str | None) -> Response:
     if format == "json" or (format is None and found is not None and found[0] == 0):
         body = json.dumps(_described(engine), ensure_ascii=False, indent=1).encode()
         return document(request, body, "application/json")
-    chosen, content_type = negotiate(accept, format, Kind.GRAPH)
+    chosen, _ = negotiate(accept, format, Kind.GRAPH)
     if chosen.key == "html":
-        return document(
-            request, page("Graphs", _listed(engine), engine.snapshot.version, request), content_type
-        )
+        return _listed(request)
     return service.describe(request, settings, accept, format, endpoint=address(request, "/sparql"))
 
 
@@ -156,24 +155,28 @@ def _described(engine: Engine) -> dict[str, object]:
     }
 
 
-def _listed(engine: Engine) -> str:
+def _listed(request: Request) -> Response:
+    engine, t = engine_of(request), texts(language_of(request), "lists")
     rows = "".join(
         f'<tr><td><a href="{html.escape(path_of(iri))}">{html.escape(compress(iri))}</a></td>'
         f'<td class="number">{quads:,}</td></tr>'
         for iri, quads in sorted(engine.snapshot.graphs.items())
         if not iri.startswith("_:")
     )
-    return (
-        "<h1>Graphs</h1><p class=lead>One for each source and each rule of inference. "
-        '<a href="/graphs?default">All of them as one</a> is what a query sees.</p>'
-        '<div class="wide" tabindex="0"><table><thead><tr><th>graph</th><th>statements</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+    content = (
+        f"<h1>{t['graphs']}</h1><p class=lead>{t['graphs-lead']} "
+        f'<a href="/graphs?default">{t["graphs-one"]}</a> {t["graphs-seen"]}</p>'
+        f'<div class="wide" tabindex="0"><table><thead><tr><th>{t["graph"]}</th>'
+        f"<th>{t['statements']}</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
+    body = page(t["graphs"], content, engine.snapshot.version, request)
+    return document(request, body, "text/html; charset=utf-8", {"Vary": VARY})
 
 
-def _heading(engine: Engine, iri: str | None) -> str:
+def _heading(request: Request, engine: Engine, iri: str | None) -> str:
+    t = texts(language_of(request), "lists")
     quads = engine.snapshot.quads if iri is None else engine.snapshot.graphs[iri]
-    name = "All graphs as one" if iri is None else html.escape(compress(iri))
+    name = t["graph-whole"] if iri is None else html.escape(compress(iri))
     base = "/graphs?default" if iri is None else path_of(iri)
     mark = "&amp;" if "?" in base else "?"
     whole = " · ".join(
@@ -181,7 +184,6 @@ def _heading(engine: Engine, iri: str | None) -> str:
         for each in formats_for(Kind.GRAPH)
         if each.key != "html"
     )
-    said = f"{quads:,} statements"
-    if quads > _SHOWN:
-        said += f"; this page shows {_SHOWN:,} of them"
-    return f"<h1>{name}</h1><p class=lead>{said}. Whole: {whole}</p>"
+    said = t["graph-shown" if quads > _SHOWN else "graph-size"]
+    said = said.replace("{n}", f"{quads:,}").replace("{shown}", f"{_SHOWN:,}")
+    return f"<h1>{name}</h1><p class=lead>{said}. {t['graph-forms']} {whole}</p>"
