@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -151,10 +152,12 @@ def build(
             described = describe.examples(Catalogue.read(settings.root / "queries").values())
             described += describe.prefix_declarations()
             told_already: Counter[bytes] = Counter()  # the reasoner describes the graphs of its rules
-            lines = _all_sorted(files, inferred, map(line_of, [*ontology.quads, *described]), work)
-            counted = census.count(_without(describe.METADATA, lines, told_already), work)
+            others = map(line_of, [*ontology.quads, *described])
+            files.append(_kept(sorted_unique(chain(_lines([inferred]), others), work), work / "others.nq"))
+            counted = census.count(_without(describe.METADATA, _merged(files), told_already), work)
             about = describe.metadata(version, loaded, counted, told_already.total())
-            described += about
+            sort_quads(about, work / "about.nq")
+            files.append(work / "about.nq")
             report.graphs = {
                 compress(graph): counts.triples
                 for (graph, type, name), counts in counted.slices.items()
@@ -164,8 +167,9 @@ def build(
 
         with report.step("write", progress):
             snapshot = write_snapshot(
-                chain(_lines([*files, inferred]), ontology.quads, described),
+                _merged(files),
                 settings.var,
+                in_order=True,
                 version=version,
                 sources=[told.summary() for told in report.sources],
                 reports={"report.json": report.json(), "report.md": report.markdown()},
@@ -336,12 +340,16 @@ def _lines(files: Sequence[Path]) -> Iterator[bytes]:
             yield from lines
 
 
-def _all_sorted(
-    files: Sequence[Path], inferred: Path, others: Iterable[bytes], work: Path
-) -> Iterator[bytes]:
-    """The lines of everything, sorted; the files of sources are sorted already, and no two share a graph."""
-    unsorted = sorted_unique(chain(_lines([inferred]), others), work)
-    return heapq.merge(*(_lines([file]) for file in files), unsorted)
+def _merged(files: Sequence[Path]) -> Iterator[bytes]:
+    """The lines of files that are sorted, sorted; one that stands in two of them comes twice."""
+    with ExitStack() as stack:
+        yield from heapq.merge(*(stack.enter_context(file.open("rb")) for file in files))
+
+
+def _kept(lines: Iterable[bytes], file: Path) -> Path:
+    with file.open("wb") as kept:
+        kept.writelines(lines)
+    return file
 
 
 def _without(graph: NamedNode, lines: Iterable[bytes], left_out: Counter[bytes]) -> Iterator[bytes]:

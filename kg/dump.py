@@ -12,21 +12,20 @@ is asked for is looked up in the index, and what was asked never becomes part of
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import dropwhile
 from pathlib import Path
-from typing import IO, cast
 
 from pyoxigraph import RdfFormat, parse, serialize
 
+from kg.packing import packed
 from kg.snapshot import Snapshot, draft, read_lines
 from kg.terms import BASE, digest, prefixes
 
@@ -115,7 +114,7 @@ def _write_graphs(snapshot: Snapshot, folder: Path) -> Iterator[DumpFile]:
     """Each graph's files, and TriG, which needs the graphs one after the other."""
     digests = _divide(snapshot, folder)
     found: list[DumpFile] = []
-    with _packed(folder / "stroma.trig.gz") as trig:
+    with packed(folder / "stroma.trig.gz") as trig:
         trig.writelines(f"@prefix {name}: <{iri}> .\n".encode() for name, iri in prefixes().items())
         for graph, name in _names(snapshot).items():
             lines, turtle = folder / f"{name}.nt", folder / f"{name}.ttl"
@@ -175,16 +174,9 @@ def _term(graph: str) -> str:
 
 def _pack(path: Path) -> None:
     """Replace a file by its compressed form."""
-    with _packed(path.with_name(f"{path.name}.gz")) as packed, path.open("rb") as plain:
-        shutil.copyfileobj(plain, packed)
+    with packed(path.with_name(f"{path.name}.gz")) as target, path.open("rb") as plain:
+        shutil.copyfileobj(plain, target)
     path.unlink()
-
-
-@contextmanager
-def _packed(path: Path) -> Iterator[IO[bytes]]:
-    # No name and no time in the header: the same content gives the same bytes.
-    with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
-        yield cast(IO[bytes], packed)
 
 
 def _described(

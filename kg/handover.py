@@ -30,6 +30,7 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Quad, RdfFormat, parse, se
 
 from kg.dump import write_dump
 from kg.errors import SnapshotError, UsageError
+from kg.packing import packed
 from kg.snapshot import Snapshot, line_of, read_lines, sorted_unique
 
 FORMS = ("nquads", "graphs", "jsonld", "parquet")
@@ -116,8 +117,8 @@ def lines_of(folder: Path, form: str) -> Iterator[bytes]:
             yield from _lines_of_table(path)
         elif file.name.endswith((".trig.gz", ".jsonld.gz")):
             format = RdfFormat.TRIG if form == "graphs" else RdfFormat.JSON_LD
-            with gzip.open(path, "rb") as packed:
-                yield from map(line_of, cast(Iterator[Quad], parse(cast(IO[bytes], packed), format=format)))
+            with gzip.open(path, "rb") as text:
+                yield from map(line_of, cast(Iterator[Quad], parse(cast(IO[bytes], text), format=format)))
 
 
 # --------------------------------------------------------------------------------------- N-Quads in parts
@@ -157,11 +158,11 @@ def _has_blank_node(line: bytes) -> bool:
 
 
 def _packed(path: Path, lines: Iterable[bytes]) -> int:
-    """Write lines compressed; no name and no time in the header, so the same lines give the same bytes."""
+    """Write lines compressed."""
     count = 0
-    with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
+    with packed(path) as file:
         for count, line in enumerate(lines, 1):  # noqa: B007
-            packed.write(line)
+            file.write(line)
     return count
 
 
@@ -184,11 +185,10 @@ def _jsonld(snapshot: Snapshot, folder: Path, part_quads: int) -> Iterator[Hande
     (folder / "jsonld").mkdir()
     with (
         gzip.open(snapshot.data, "rb") as lines,
-        (folder / name).open("wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+        packed(folder / name) as target,
     ):
         quads = parse(cast(IO[bytes], lines), format=RdfFormat.N_QUADS)
-        serialize(quads, cast(IO[bytes], packed), format=RdfFormat.JSON_LD)
+        serialize(quads, cast(IO[bytes], target), format=RdfFormat.JSON_LD)
     yield _handed(folder, name, "jsonld", snapshot.quads)
 
 

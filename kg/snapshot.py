@@ -29,12 +29,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
 from pyoxigraph import BlankNode, DefaultGraph, Quad, RdfFormat, Store, Triple, parse
 
 from kg.errors import BuildError, SnapshotError, SourceError, UsageError
+from kg.packing import packed
 from kg.terms import mint
 
 FORMAT = 1  # of the folder; raised when an older version of this module could not read it
@@ -53,6 +55,7 @@ _FORMATS = {
     ".jsonld": RdfFormat.JSON_LD,
     ".n3": RdfFormat.N3,
 }
+_AT_ONCE = 10_000  # lines hashed and compressed at once
 _RUN_LINES = 200_000  # lines sorted in memory at once: about 60 MB
 
 
@@ -168,11 +171,14 @@ def write_snapshot(
     version: str,
     sources: Sequence[Mapping[str, Any]] = (),
     reports: Mapping[str, str] | None = None,
+    in_order: bool = False,
 ) -> Snapshot:
     """Write quads as a snapshot in `var/snapshots`, verify what stands on disk, and open it; publish nothing.
 
-    `quads` may hold canonical lines (`line_of`) instead of quads. Every quad has a named graph: ValueError
-    otherwise. `version` is a date; `sources` goes into the manifest; `reports` are further files by name.
+    `quads` may hold canonical lines (`line_of`) instead of quads; with `in_order` it holds nothing else and
+    they come sorted, some perhaps twice, so that they are not sorted again: ValueError where one does not.
+    Every quad has a named graph: ValueError otherwise. `version` is a date; `sources` goes into the
+    manifest; `reports` are further files by name.
     The same content gives the same folder: where it exists, only its reports are replaced.
     Raises BuildError for a full disk, UsageError for a version that is no date.
     """
@@ -180,7 +186,9 @@ def write_snapshot(
     with draft(var) as work:
         folder = work / "snapshot"
         folder.mkdir()
-        digest, graphs = _write_sorted(quads, folder / DATA, work)
+        digest, graphs = _write_sorted(
+            cast(Iterable[bytes], quads) if in_order else sorted_unique(quads, work), folder / DATA
+        )
         manifest = {
             "format": FORMAT,
             "version": version,
@@ -201,20 +209,33 @@ def write_snapshot(
     return open_snapshot(final)
 
 
-def _write_sorted(quads: Iterable[Quad | bytes], target: Path, work: Path) -> tuple[str, Counter[str]]:
-    """Sort, remove duplicates, compress; return the canonical hash and the quads of each graph."""
+def _write_sorted(lines: Iterable[bytes], target: Path) -> tuple[str, Counter[str]]:
+    """Compress sorted lines, each once; return the canonical hash and the quads of each graph."""
     digest = hashlib.sha256()
     by_graph: Counter[bytes] = Counter()
-    with target.open("wb") as raw:
-        # No name and no time in the header: the same lines give the same bytes.
-        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
-            for line in sorted_unique(quads, work):
-                digest.update(line)
-                by_graph[line.rsplit(b" ", 2)[1]] += 1
-                packed.write(line)
-        raw.flush()
-        os.fsync(raw.fileno())
+    with packed(target) as file:
+        for some in _in_order(lines):
+            text = b"".join(some)
+            digest.update(text)
+            by_graph.update(line[line.rindex(b" ", 0, -3) + 1 : -3] for line in some)
+            file.write(text)
+    _sync(target)
     return digest.hexdigest(), Counter({graph.decode().strip("<>"): n for graph, n in by_graph.items()})
+
+
+def _in_order(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Some lines at a time, each once; ValueError for one that does not come sorted."""
+    rest, last = iter(lines), b""
+    while some := list(islice(rest, _AT_ONCE)):
+        some = list(dict.fromkeys(some))
+        if some[0] == last:
+            del some[0]
+        # A list in order is compared once from end to end, and not moved.
+        if some and (some[0] < last or some != sorted(some)):
+            raise ValueError(f"the lines of a snapshot come sorted; these do not, from {some[0]!r} on")
+        if some:
+            last = some[-1]
+            yield some
 
 
 def sort_quads(quads: Iterable[Quad], target: Path) -> int:
@@ -278,8 +299,8 @@ def _write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -107,6 +107,21 @@ def test_the_sort_on_disk_gives_what_a_sort_in_memory_gives(
     assert in_memory.hash == write(tmp_path / "disk", quads * 2).hash
 
 
+def test_lines_that_come_in_order_are_not_sorted_again_and_give_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = sorted(line_of(quad) for quad in QUADS)
+    sorted_here = write_snapshot(lines, tmp_path / "sorted", version="2026-11-22")
+    for at_once in (1, 2, 10_000):
+        monkeypatch.setattr("kg.snapshot._AT_ONCE", at_once)
+        twice = [line for line in lines for _ in range(2)]
+        given = write_snapshot(twice, tmp_path / f"given{at_once}", version="2026-11-22", in_order=True)
+        assert (given.hash, given.graphs) == (sorted_here.hash, sorted_here.graphs)
+        assert given.data.read_bytes() == sorted_here.data.read_bytes()
+        with pytest.raises(ValueError, match="come sorted"):
+            write_snapshot(lines[::-1], tmp_path / "wrong", version="2026-11-22", in_order=True)
+
+
 def test_a_quad_without_a_named_graph_is_refused(tmp_path: Path) -> None:
     lost = Quad(mint("trial", "NCT01547091"), STROMA.acronym, Literal("x"), DefaultGraph())
     with pytest.raises(ValueError, match="named graph"):
