@@ -22,8 +22,8 @@ from bench import (
     registry_size,
     scale,
     searching,
-    serving,
     soak,
+    streaming,
 )
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -37,12 +37,12 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
     "axioms": reasoners.axioms_that_rows_need,
     "questions": questions.question_times,
     "search": searching.search_times,
-    "http": serving.queries_over_http,
 }
 # What is more than rows: the newest run of each, as JSON.
 REPORTS: dict[str, Callable[[], dict[str, Any]]] = {
     "peers": lambda: peers.against_peers(print),
     "scale": scale.as_it_grows,
+    "streaming": streaming.as_they_come,
     "hostile": hostile.hostile,
     "soak": soak.soak,
 }

@@ -79,7 +79,7 @@ def _load(mix: str, clients: int, peer: str) -> dict[str, Any]:
 
 def asked() -> str:
     """What the endpoint is asked to reach, what was measured, and whether it is reached."""
-    peers, attack, use = report("peers"), report("hostile"), report("soak")
+    peers, attack, use, large = report("peers"), report("hostile"), report("soak"), report("streaming")
 
     slow = {
         query: times[OURS] / times[LIMIT]
@@ -89,6 +89,7 @@ def asked() -> str:
     ordinary, server = attack["ordinary"], attack["server"]
     loud = ordinary["p99 under attack / quiet"]
     growth = [use["growth"][name] for name in ("memory, MiB", "descriptors", "processes", "threads")]
+    first = max(each["most"] for times in ("1", "10") for each in large[times]["first byte, ms"].values())
     wrong, out = sum(ordinary["wrong"].values()), len(attack["outbound"]) + attack["came to the trap"]
     rows: list[tuple[str, str, str, bool]] = [
         (
@@ -107,6 +108,10 @@ def asked() -> str:
             _least(f"cache on, questions that all answer: throughput over {peer}", _COMMON, CACHED, peer, 3)
             for peer in ("Virtuoso", "rdflib-endpoint")
         ),
+        ("first byte of a large result, the slowest of all", "at most 100 ms", f"{first:g} ms", first <= 100),
+        _flat("the server's process", "server", "CSV", "JSON", "CONSTRUCT, N-Triples"),
+        _flat("all processes, SELECT", "all", "CSV", "JSON"),
+        _flat("all processes, CONSTRUCT", "all", "CONSTRUCT, N-Triples"),
         ("under attack: ordinary answers wrong", "0", str(wrong), wrong == 0),
         ("under attack: p99 of ordinary answers over the quiet p99", "at most 3", f"{loud}", loud <= 3),
         ("under attack: connections to elsewhere", "0", str(out), out == 0),
@@ -137,6 +142,36 @@ def _least(what: str, mix: str, mine: str, peer: str, due: float) -> tuple[str, 
         for clients, ratio in zip(CLIENTS, ratios, strict=True)
     )
     return what, f"at least {due:g}", told, min(ratios) >= due
+
+
+def _flat(whose: str, of: str, *forms: str) -> tuple[str, str, str, bool]:
+    """A row about memory while an answer comes: that with the most rows over that with the fewest."""
+    by_form = [list(report("streaming")["1"]["memory, MiB"][form].values()) for form in forms]
+    ratio = round(max(each[-1][of] / each[0][of] for each in by_form), 3)
+    return f"memory at 1,000,000 rows over 10,000: {whose}", "1", f"{ratio:g}", ratio <= 1.1
+
+
+def streaming() -> str:
+    """First and last byte of large results by size of the graph, and memory by number of rows."""
+    found = report("streaming")
+    sizes = [found[times] for times in ("1", "10")]
+    rows = []
+    for size in sizes:
+        for form, sent in size["bytes"].items():
+            times = [size[when][form] for when in ("first byte, ms", "last byte, ms")]
+            spread = [f"{each[of]:g}" for each in times for of in ("median", "most")]
+            rows.append([form, f"{size['quads']:,}", f"{sent / 1e6:.0f}", *spread])
+    head = ["result", "rows", "MB", "first byte, ms", "at most", "last byte, ms", "at most"]
+    memory = sizes[0]["memory, MiB"]
+    numbers = list(next(iter(memory.values())))
+    more = [
+        [f"{form}: {whose}", *(f"{by_rows[number][of]:g}" for number in numbers)]
+        for form, by_rows in memory.items()
+        for of, whose in (("server", "the server's process"), ("all", "all processes"))
+    ]
+    return f"{_stamp(found)}.\n\n{_table(head, rows)}\n\n" + _table(
+        ["MiB while it comes", *(f"{int(number):,} rows" for number in numbers)], more
+    )
 
 
 def peers() -> str:
@@ -427,6 +462,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "registry_steps": registry_steps,
     "registry_questions": registry_questions,
     "hostile": hostile,
+    "streaming": streaming,
     "search": lambda: rows_of("search"),
     "reasoners": lambda: rows_of("reasoners"),
     "building": lambda: rows_of("build", "loaders", "memory"),
