@@ -6,7 +6,7 @@ MINUTES ?= 15
 export HOST PORT
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help serve build bundles wheel screenshots test term check bench hostile soak conformance clients lock clean
+.PHONY: help serve build bundles wheel screenshots test term check container bench hostile soak conformance clients lock clean
 
 help:
 	@echo "make serve   install, build the graph if there is none, serve it on http://$(HOST):$(PORT)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bundles   build the scripts of the web pages anew (make serve does it once)"
 	@echo "make wheel   a wheel of this package, with the scripts, in dist/"
 	@echo "make screenshots   pictures of the pages, in docs/screenshots (needs Chromium)"
+	@echo "make container   build the container of deploy/ and try it (needs root, buildah and debootstrap)"
 	@echo "make bench   measure, also against peers; results in bench/results/"
 	@echo "make hostile   2,000 hostile requests beside ordinary ones"
 	@echo "make soak    MINUTES=15 of use: does anything grow?"
@@ -51,6 +52,9 @@ check: .venv/test.stamp
 	.venv/bin/mypy
 	.venv/bin/kg build
 	.venv/bin/kg check
+
+container: .venv/test.stamp
+	.venv/bin/python -m tests.container
 
 bench: .venv/test.stamp
 	.venv/bin/python -m bench
