@@ -41,6 +41,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kg.errors import UsageError
 from kg.terms import ROOT
 from loaders import privacy
 from loaders.clinicaltrials.protocol import people
@@ -344,10 +345,14 @@ def write(
     """Write so many studies into `registry-00000.jsonl.gz`, ...: 10,000 a file; returns the files in order.
 
     Files that this seed, sample and code wrote before are kept, so a run that was broken off is resumed; a
-    file comes to its name whole or not at all.
+    file comes to its name whole or not at all. Raises UsageError for too many studies, or no real records.
     """
     if not 0 < count <= _MOST:
-        raise ValueError(f"{count:,} studies: between 1 and {_MOST:,} can be given numbers")
+        raise UsageError(f"{count:,} studies: between 1 and {_MOST:,} can be given numbers")
+    if not REAL.is_dir():
+        raise UsageError(
+            f"{REAL}: there is no such folder; the real records that studies are drawn from are in it"
+        )
     sample = Sample.read()
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     mark = f"{seed} {sample.sha256} {code}"

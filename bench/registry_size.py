@@ -44,6 +44,7 @@ from bench.hostile import memory, server_of, tree
 from bench.peers import OverHttp
 from bench.workload import JSON, TRIPLES, Query, questions
 from kg.engine.disk import STORE
+from kg.errors import StromaError, UsageError
 from kg.snapshot import MANIFEST, PUBLISHED, Snapshot, current, open_snapshot, publish
 from kg.terms import ROOT
 from tests.peers import free_port, virtuoso
@@ -90,10 +91,10 @@ class Place:
         return self.folder / "var"
 
     def snapshot(self) -> Snapshot:
-        """The snapshot that was built; raises FileNotFoundError before the stage build."""
+        """The snapshot that was built; raises UsageError before the stage build."""
         found = current(self.var)
         if found is None:
-            raise FileNotFoundError(f"{self.var} holds no graph yet: run the stage build first")
+            raise UsageError(f"{self.var} holds no graph yet: run the stage build first")
         return found
 
     def environment(self, **settings: object) -> dict[str, str]:
@@ -505,7 +506,11 @@ def main(arguments: Sequence[str], results: Path, stamp: Mapping[str, str]) -> i
             print(f"{stage} at {told.studies:,} studies stands in the results; --again runs it again")
             continue
         print(f"{stage} at {told.studies:,} studies", flush=True)
-        found = {**stamp, **_RUN[stage](place)}
+        try:
+            found = {**stamp, **_RUN[stage](place)}
+        except (StromaError, RuntimeError) as problem:
+            print(f"{stage}: {problem}. The stages before it are kept.", file=sys.stderr)
+            return 1
         known = _read(results)
         known.setdefault(str(told.studies), {})[stage] = found
         ordered = dict(sorted(known.items(), key=lambda item: int(item[0])))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bench import registry
+from kg.errors import UsageError
 from kg.parts import Account
 from loaders import privacy
 from loaders.catalog import load
@@ -202,5 +203,5 @@ def test_the_same_seed_gives_the_same_bytes_and_each_file_can_be_written_alone(
 
 
 def test_a_number_of_studies_that_cannot_be_numbered_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="between 1 and 3,000,000"):
+    with pytest.raises(UsageError, match="between 1 and 3,000,000"):
         registry.write(tmp_path, 3_000_001)

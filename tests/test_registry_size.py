@@ -101,6 +101,15 @@ def test_a_stage_that_was_measured_is_not_run_again(
     assert kept["1240"]["bulk"] == {**stamp, "seconds": 2}
 
 
+def test_a_stage_that_cannot_run_says_why_and_leaves_the_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--studies", "7", "--folder", str(tmp_path), "--stages", "bulk"]
+    assert registry_size.main(arguments, tmp_path / "x.json", {}) == 1
+    assert "run the stage build first" in capsys.readouterr().err
+    assert not (tmp_path / "x.json").exists()
+
+
 def test_an_unknown_stage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         registry_size.main(["--folder", str(tmp_path), "--stages", "bild"], tmp_path / "x.json", {})
