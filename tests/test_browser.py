@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from kg.snapshot import Snapshot
 from tests.browser import (
@@ -371,6 +371,47 @@ def test_a_server_that_does_not_answer_is_told_of(come: Come) -> None:
 
 
 # ------------------------------------------------------------------------------------- without script
+
+
+def tabbed_to(page: Page, wanted: str) -> None:
+    """Go to what is wanted by the Tab key alone; where the focus is, a reader has to see."""
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", wanted):
+            break
+    else:
+        pytest.fail(f"no number of tabs leads to {wanted}")
+    assert page.evaluate(
+        "(look => look.outlineStyle !== 'none' && parseFloat(look.outlineWidth) >= 1)"
+        "(getComputedStyle(document.activeElement))"
+    ), f"nothing shows that {wanted} has the focus"
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_question_is_found_changed_and_asked_by_keyboard_alone(come: Come, locale: str) -> None:
+    page = come(locale=locale).open("/")
+    page.keyboard.press("Tab")
+    skip = page.locator("a.skip")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    tabbed_to(page, "main a.card[href='/queries']")  # past the header's links, none of which is one
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/queries")
+    tabbed_to(page, "a[href='/queries/response-by-arm-and-time']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/queries/response-by-arm-and-time")
+    field = page.locator("form [name='measure']")
+    expect(field).to_have_value("stroma:MeasureACR20")
+    tabbed_to(page, "form [name='measure']")
+    page.keyboard.press("ArrowDown")
+    chosen = field.input_value()
+    assert chosen != "stroma:MeasureACR20"
+    tabbed_to(page, "main form button")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**measure=*")
+    expect(field).to_have_value(chosen)
+    tabbed_to(page, "a[href*='format=csv'], a[href*='.csv']")
 
 
 def test_everything_can_be_asked_without_script(come: Come) -> None:
