@@ -18,14 +18,14 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from itertools import dropwhile
 from pathlib import Path
+from typing import IO, Any, cast
 
 from pyoxigraph import RdfFormat, parse, serialize
 
-from kg.packing import packed
+from kg.packing import Packer, packed
 from kg.snapshot import Snapshot, draft, read_lines
 from kg.terms import BASE, digest, prefixes
 
@@ -34,6 +34,8 @@ FORMAT = 1  # of the folder
 _INDEX = "index.json"
 _QUADS = "stroma.nq.gz"
 _OPEN = 200  # graphs written at once: open files
+_AT_ONCE = 1_000  # lines of a graph written at once
+_PREFIX = b"@prefix "
 
 
 @dataclass(frozen=True)
@@ -117,14 +119,13 @@ def _write_graphs(snapshot: Snapshot, folder: Path) -> Iterator[DumpFile]:
     with packed(folder / "stroma.trig.gz") as trig:
         trig.writelines(f"@prefix {name}: <{iri}> .\n".encode() for name, iri in prefixes().items())
         for graph, name in _names(snapshot).items():
-            lines, turtle = folder / f"{name}.nt", folder / f"{name}.ttl"
-            serialize(parse(path=lines), turtle, format=RdfFormat.TURTLE, prefixes=dict(prefixes()))
-            with turtle.open("rb") as file:
+            lines = folder / f"{name}.nt"
+            with packed(folder / f"{name}.ttl.gz") as turtle:
                 # What Turtle says after its prefixes, TriG says within the braces of a graph.
                 trig.write(f"{_term(graph)} {{\n".encode())
-                trig.writelines(dropwhile(lambda line: line.startswith(b"@prefix "), file))
+                both = cast(IO[bytes], _Both(turtle, trig))
+                serialize(parse(path=lines), both, format=RdfFormat.TURTLE, prefixes=dict(prefixes()))
                 trig.write(b"}\n")
-            _pack(turtle)
             _pack(lines)
             number, digest = snapshot.graphs[graph], digests[graph]
             found += [
@@ -133,6 +134,30 @@ def _write_graphs(snapshot: Snapshot, folder: Path) -> Iterator[DumpFile]:
             ]
     yield _described(folder, "stroma.trig.gz", "application/trig", None, snapshot.quads)
     yield from found
+
+
+class _Both:
+    """What is written to it goes to one file, and without the prefixes at its head to another."""
+
+    def __init__(self, whole: Packer, rest: Packer) -> None:
+        self._whole, self._rest = whole, rest
+        self._head: bytes | None = b""
+
+    def write(self, data: bytes) -> int:
+        """Take bytes; returns how many."""
+        self._whole.write(data)
+        if self._head is None:
+            return self._rest.write(data)
+        self._head += data
+        while self._head.startswith(_PREFIX) and b"\n" in self._head:
+            self._head = self._head.partition(b"\n")[2]
+        if not _PREFIX.startswith(self._head[: len(_PREFIX)]):
+            self._rest.write(self._head)
+            self._head = None
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: the files are ended by who began them."""
 
 
 def _names(snapshot: Snapshot) -> dict[str, str]:
@@ -145,6 +170,22 @@ def _names(snapshot: Snapshot) -> dict[str, str]:
     return names
 
 
+@dataclass
+class _Triples:
+    """The N-Triples of a graph, on their way to a file: written, and hashed, some at a time."""
+
+    file: IO[bytes]
+    graph: str
+    digest: Any = field(default_factory=hashlib.sha256)
+    held: list[bytes] = field(default_factory=list)
+
+    def write(self) -> None:
+        text = b"".join([b" .\n".join(self.held), b" .\n" if self.held else b""])
+        self.file.write(text)
+        self.digest.update(text)
+        self.held.clear()
+
+
 def _divide(snapshot: Snapshot, folder: Path) -> dict[str, str]:
     """Write each graph's N-Triples, uncompressed; returns the SHA-256 of each."""
     digests: dict[str, str] = {}
@@ -152,19 +193,20 @@ def _divide(snapshot: Snapshot, folder: Path) -> dict[str, str]:
     graphs = list(names)
     for start in range(0, len(graphs), _OPEN):
         with ExitStack() as stack:
-            files = {}
+            files: dict[bytes, _Triples] = {}
             for graph in graphs[start : start + _OPEN]:
                 path = folder / f"{names[graph]}.nt"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                end = f" {_term(graph)} .\n".encode()
-                files[end] = (stack.enter_context(path.open("wb")), hashlib.sha256(), graph)
+                files[f" {_term(graph)} .\n".encode()] = _Triples(stack.enter_context(path.open("wb")), graph)
             for line in read_lines(snapshot):
                 graph_from = line.rindex(b" ", 0, -3)
                 if (found := files.get(line[graph_from:])) is not None:
-                    triple = line[:graph_from] + b" .\n"
-                    found[0].write(triple)
-                    found[1].update(triple)
-            digests |= {graph: sha256.hexdigest() for _, sha256, graph in files.values()}
+                    found.held.append(line[:graph_from])
+                    if len(found.held) >= _AT_ONCE:
+                        found.write()
+            for each in files.values():
+                each.write()
+                digests[each.graph] = each.digest.hexdigest()
     return digests
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.errors import ParameterError
 from kg.search import INDEX, KIND_NAMES, REACH, Index, write_index
 from kg.search.folding import fold
-from kg.snapshot import Snapshot
+from kg.search.writing import _literal
+from kg.snapshot import Snapshot, line_of
 from kg.terms import BASE, STROMA, expand
 
 CHINESE = st.sampled_from("间充质干细胞類風濕性關節炎臍帶")
@@ -145,6 +147,19 @@ def test_no_text_breaks_a_search(index: Index, text: str) -> None:
 def test_the_words_of_the_index_s_own_language_are_words_like_any_other(index: Index, text: str) -> None:
     index.search(text)
     assert first(index, "umbilical cord") == "UBERON:0002331"
+
+
+@given(st.text(), st.none() | st.sampled_from(["en", "zh-Hans", "zh-hant", "en-GB"]))
+def test_a_literal_is_read_as_the_parser_reads_it(text: str, language: str | None) -> None:
+    name = NamedNode("https://example.org/x")
+    quad = Quad(name, name, Literal(text, language=language), name)
+    tag = (language or "en").lower().replace("hans", "Hans").replace("hant", "Hant")
+    assert _literal(line_of(quad).split(b" ", 2)[2].rsplit(b" ", 2)[0]) == (text.strip(), tag)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_letters_fold_as_all_others_do(text: str) -> None:
+    assert fold("\N{LATIN SMALL LETTER E WITH ACUTE} " + text) == ["e", *fold(text)]
 
 
 @given(st.text(), st.lists(CHINESE, min_size=1).map("".join))

@@ -24,6 +24,18 @@ _GREEK = {
 } | {"ς": "sigma", "λ": "lambda", "µ": "mu"}
 
 
+class _Plain(dict[int, str | None]):
+    """What each character becomes for `str.translate`, found when it is first met."""
+
+    def __missing__(self, code: int) -> str | None:
+        letter = chr(code)
+        self[code] = None if unicodedata.combining(letter) else _GREEK.get(letter, letter)
+        return self[code]
+
+
+_PLAIN = _Plain()
+
+
 @lru_cache(maxsize=1)
 def _simplifier() -> OpenCC:
     return OpenCC("t2s")
@@ -34,8 +46,9 @@ def fold(text: str) -> list[str]:
 
     `fold("IFN-γ 干細胞")` -> `["ifn", "gamma", "干", "细", "胞"]`
     """
-    text = unicodedata.normalize("NFKD", text).casefold()
-    text = "".join(_GREEK.get(letter, letter) for letter in text if not unicodedata.combining(letter))
+    if text.isascii():  # most of a registry, in a tenth of the time
+        return _WORD.findall(text.lower())
+    text = unicodedata.normalize("NFKD", text).casefold().translate(_PLAIN)
     if _IS_CHINESE.search(text):
         text = _simplifier().convert(text)
     return _WORD.findall(text)

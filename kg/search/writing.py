@@ -10,10 +10,10 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import lru_cache
 from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, parse
@@ -48,6 +48,7 @@ KINDS: tuple[tuple[str, tuple[NamedNode, ...]], ...] = (
     ("property", (OWL.ObjectProperty, OWL.DatatypeProperty, OWL.AnnotationProperty)),
     ("value", (OWL.NamedIndividual,)),
 )
+_KINDS = tuple((kind, frozenset(str(each).encode() for each in classes)) for kind, classes in KINDS)
 # How much a match on such a name counts: 0 most.
 _NAMES: dict[NamedNode, int] = {
     RDFS.label: 0,
@@ -75,9 +76,14 @@ _DESCRIPTIONS = (
     STROMA.citation,
     STROMA.keyword,
 )
-_WANTED = frozenset(
-    str(predicate).encode() for predicate in (RDF.type, *_NAMES, *_IDENTIFIERS, *_DESCRIPTIONS)
-)
+# The same by the tokens of a canonical line: nothing is parsed that is not wanted.
+_TYPE = str(RDF.type).encode()
+_RANKS = {str(predicate).encode(): rank for predicate, rank in _NAMES.items()}
+_NUMBERS = frozenset(str(predicate).encode() for predicate in _IDENTIFIERS)
+_TEXTS = tuple(str(predicate).encode() for predicate in _DESCRIPTIONS)
+_WANTED = frozenset({_TYPE, *_RANKS, *_NUMBERS, *_TEXTS})
+_BEST, _TITLE = str(SKOS.prefLabel).encode(), str(DCTERMS.title).encode()
+_AT_ONCE = 2_000  # things written at once
 _LONGEST_NAME = 400  # characters; a longer one is text
 _LONGEST_JOINED = 40
 _SENTENCES = ("claim", "finding", "trial", "publication")  # their words are not what a typo is corrected to
@@ -118,26 +124,26 @@ def _format_of(file: Path) -> int:
 @dataclass
 class _Thing:
     iri: str
-    types: set[NamedNode] = field(default_factory=set)
+    types: set[bytes] = field(default_factory=set)
     labels: dict[str, str] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     identifiers: set[str] = field(default_factory=set)
-    texts: dict[NamedNode, dict[str, str]] = field(default_factory=dict)
+    texts: dict[bytes, dict[str, str]] = field(default_factory=dict)
 
-    def take(self, predicate: NamedNode, value: NamedNode | Literal) -> None:
-        """One statement about the thing."""
-        if isinstance(value, NamedNode):
-            if predicate == RDF.type:
+    def take(self, predicate: bytes, value: bytes) -> None:
+        """One statement about the thing, by the tokens of its line."""
+        if not value.startswith(b'"'):
+            if predicate == _TYPE:
                 self.types.add(value)
             return
-        text, language = value.value.strip(), _tag(value.language)
-        if predicate in _IDENTIFIERS:
+        text, language = _literal(value)
+        if predicate in _NUMBERS:
             self.identifiers.add(text)
-        elif predicate in _NAMES and len(text) <= _LONGEST_NAME:
-            rank = _NAMES[predicate]
+        elif predicate in _RANKS and len(text) <= _LONGEST_NAME:
+            rank = _RANKS[predicate]
             self.names[text] = min(rank, self.names.get(text, rank))
-            names_it = rank == 0 or (predicate == DCTERMS.title and "en" not in self.labels)
-            if names_it and (predicate == SKOS.prefLabel or language not in self.labels):
+            names_it = rank == 0 or (predicate == _TITLE and "en" not in self.labels)
+            if names_it and (predicate == _BEST or language not in self.labels):
                 self.labels[language] = text
         else:
             self.texts.setdefault(predicate, {}).setdefault(language, text)
@@ -145,15 +151,33 @@ class _Thing:
     @property
     def kind(self) -> str | None:
         """What it is to a person who searches, or None for what nobody looks for by name."""
-        return next((kind for kind, classes in KINDS if not self.types.isdisjoint(classes)), None)
+        return _kind(frozenset(self.types))
 
     def description(self) -> str:
         """The text that says most of it."""
-        for predicate in _DESCRIPTIONS:
+        for predicate in _TEXTS:
             if predicate in self.texts:
                 said = self.texts[predicate]
                 return said.get("en") or next(iter(said.values()))
         return next((name for name, rank in self.names.items() if rank == 1), "")
+
+
+@lru_cache(maxsize=4096)
+def _kind(types: frozenset[bytes]) -> str | None:
+    return next((kind for kind, tokens in _KINDS if not types.isdisjoint(tokens)), None)
+
+
+def _literal(token: bytes) -> tuple[str, str]:
+    """The text of a literal of a canonical line, stripped, and its language; "en" where it has none."""
+    if b"\\" in token:
+        (quad,) = parse(b"<x:> <x:> " + token + b" .", format=RdfFormat.N_QUADS)
+        assert isinstance(quad, Quad)
+        assert isinstance(quad.object, Literal)
+        return quad.object.value.strip(), _tag(quad.object.language)
+    end = token.rindex(b'"')
+    after = token[end + 1 :]
+    language = after[1:].partition(b"--")[0].decode() if after.startswith(b"@") else None
+    return token[1:end].decode().strip(), _tag(language)
 
 
 def _tag(language: str | None) -> str:
@@ -163,25 +187,27 @@ def _tag(language: str | None) -> str:
 
 def _things(lines: Iterable[bytes]) -> Iterator[_Thing]:
     """What the graph says of each thing that has an IRI, one thing after the other."""
-    for subject, said in groupby(lines, key=lambda line: line.split(b" ", 1)[0]):
-        if not subject.startswith(b"<"):
+    thing = _Thing("")
+    before = b""
+    for line in lines:
+        subject, predicate, rest = line.split(b" ", 2)
+        if predicate not in _WANTED:
             continue
-        wanted = [line for line in said if line.split(b" ", 2)[1] in _WANTED]
-        if not wanted:
-            continue
-        thing = _Thing(subject.decode()[1:-1])
-        for quad in parse(b"".join(wanted), format=RdfFormat.N_QUADS):
-            assert isinstance(quad, Quad)
-            if isinstance(quad.object, NamedNode | Literal):
-                thing.take(quad.predicate, quad.object)
-        if thing.kind is not None and (thing.labels or thing.names):
-            yield thing
+        if subject != before:
+            if thing.kind is not None and (thing.labels or thing.names):
+                yield thing
+            before, thing = subject, _Thing(subject.decode()[1:-1])
+        if subject.startswith(b"<"):
+            thing.take(predicate, rest.rsplit(b" ", 2)[0])
+    if thing.kind is not None and (thing.labels or thing.names):
+        yield thing
 
 
 def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
     database.executescript(f"""
         PRAGMA journal_mode = OFF;
         PRAGMA synchronous = OFF;
+        PRAGMA cache_size = -65536; -- 64 MB: misspellings come in no order
         PRAGMA user_version = {FORMAT};
         CREATE TABLE things (
             id INTEGER PRIMARY KEY, iri TEXT, curie TEXT, kind TEXT, labels TEXT, description TEXT);
@@ -194,6 +220,17 @@ def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
         BEGIN;
     """)
     uses: dict[str, int] = {}
+    described, named, found = list[Sequence[object]](), list[Sequence[object]](), list[Sequence[object]]()
+
+    def insert() -> None:
+        for sql, rows in (
+            ("INSERT INTO things VALUES (?, ?, ?, ?, ?, ?)", described),
+            ("INSERT INTO names VALUES (?, ?, ?, ?)", named),
+            ("INSERT INTO found (rowid, names, texts) VALUES (?, ?, ?)", found),
+        ):
+            database.executemany(sql, rows)
+            rows.clear()
+
     for number, thing in enumerate(things, 1):
         curie = compress(thing.iri)
         labels = {language: thing.labels[language] for language in LANGUAGES if language in thing.labels}
@@ -210,8 +247,7 @@ def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
             if rank < 2 and thing.kind not in _SENTENCES:
                 for word in filter(typos_of, folded):
                     uses[word] = uses.get(word, 0) + 1
-        database.execute(
-            "INSERT INTO things VALUES (?, ?, ?, ?, ?, ?)",
+        described.append(
             (
                 number,
                 thing.iri,
@@ -219,15 +255,15 @@ def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
                 thing.kind,
                 json.dumps(labels, ensure_ascii=False),
                 thing.description(),
-            ),
+            )
         )
         rows = {row for row in rows if row[3]}
-        database.executemany("INSERT INTO names VALUES (?, ?, ?, ?)", sorted(rows))
+        named += sorted(rows)
         texts = " ".join(" ".join(fold(text)) for said in thing.texts.values() for text in said.values())
-        database.execute(
-            "INSERT INTO found (rowid, names, texts) VALUES (?, ?, ?)",
-            (number, " | ".join(sorted({row[3] for row in rows})), texts),
-        )
+        found.append((number, " | ".join(sorted({row[3] for row in rows})), texts))
+        if number % _AT_ONCE == 0:
+            insert()
+    insert()
     database.executemany("INSERT INTO words VALUES (?, ?)", sorted(uses.items()))
     database.executemany(
         "INSERT OR IGNORE INTO misspellings VALUES (?, ?)",
@@ -240,7 +276,6 @@ def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
         CREATE UNIQUE INDEX things_iri ON things (iri);
         INSERT INTO found (found) VALUES ('optimize');
         ANALYZE;
-        VACUUM;
     """)
 
 
