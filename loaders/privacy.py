@@ -13,6 +13,7 @@ from functools import lru_cache
 from pyoxigraph import Literal, Quad
 
 from kg.terms import DCTERMS, STROMA, XSD
+from loaders.patterns import folded, stands
 
 # Words of which one is enough: hospitals and universities are often named after a doctor.
 _NAMED_AFTER = (
@@ -90,10 +91,11 @@ _LABELLED = re.compile(
 _WORD_AFTER = re.compile(r"(?: (?!(?:and|at|from|of|in|to|with|who|has|is|was|will|for)\b)[\w-]+){1,3}")
 _WORD_BEFORE = re.compile(r"[\w.]+\s*$")
 # What must stand in a text before a pattern is worth trying: most texts have none of it.
-_DIGITS = re.compile(r"\d(?:[ ().-]{0,2}\d){6}|(?i:tel|fax|phone|mobile|whatsapp|hotline)")
-_TITLES = re.compile(r"Prof|Dr|Doctor|Pr\b")
-_DEGREES = re.compile(r"\bMD\b|M\.D\.|Ph\.?D|MBBS|D\.O\.")
-_LABELS = re.compile(r"(?:investigators?|contact|contact person|\bPI)\s?[:=]", re.IGNORECASE)
+_DIGITS = re.compile(r"\d(?:[ ().-]{0,2}\d){6}")
+_CALLS = ("tel", "fax", "phone", "mobile", "whatsapp", "hotline")
+_TITLES = ("Prof", "Dr", "Doctor", "Pr")
+_DEGREES = ("MD", "M.D.", "PhD", "Ph.D", "MBBS", "D.O.")
+_LABELS = ("investigator", "contact", "pi")
 
 # Keys, digests and addresses, which are no prose: a trial's number may look like a telephone number.
 _NOT_PROSE = frozenset(
@@ -130,11 +132,15 @@ def clean(text: str, people: Collection[str] = ()) -> str:
             text = re.sub(rf"(?<!\w){re.escape(person)}(?!\w)", "[name removed]", text)
     if "@" in text:
         text = _MAIL.sub("[e-mail removed]", text)
-    if _DIGITS.search(text):
+    lower = folded(text)
+    if _DIGITS.search(text) or stands(_CALLS, lower):
         text = _PHONE.sub(_without_number, text)
-    for hint, pattern in ((_TITLES, _TITLED), (_DEGREES, _DEGREE), (_LABELS, _LABELLED)):
-        if hint.search(text):
-            text = pattern.sub(_without_name, text)
+    if stands(_TITLES, text):
+        text = _TITLED.sub(_without_name, text)
+    if stands(_DEGREES, text):
+        text = _DEGREE.sub(_without_name, text)
+    if (":" in text or "=" in text) and stands(_LABELS, lower):
+        text = _LABELLED.sub(_without_name, text)
     return text
 
 

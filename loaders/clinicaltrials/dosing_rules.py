@@ -16,6 +16,7 @@ from pyoxigraph import Literal
 
 from kg.terms import XSD
 from loaders.clinicaltrials.text_rules import Reading
+from loaders.patterns import Hinted, folded, stands
 
 _I = re.IGNORECASE
 
@@ -61,6 +62,8 @@ _DOSE = re.compile(
     r"(?:m[lL]|cc\b|cm|[µμu][lL]|L\b|liter|litre|m2|m²|mm|square|(?:entry |injection )?sites?|points?))?",
     _I,
 )
+_DOSE_WORDS = ("cell", "msc", "asc", "mpc", "adsc", "kg", "kilo")  # a dose has one of them, or is none
+_TOTAL = re.compile(r"\b(?:total|max(?:imum|imal)?|minimum|up to|at least)(?: dose)?(?: of)?(?: a)?\s*$")
 
 
 _IN_TURN = re.compile(
@@ -71,14 +74,14 @@ _IN_TURN = re.compile(
 def doses(text: str) -> list[Dose]:
     """Every dose level the text names, each once; concentrations (cells/ml) are no doses."""
     found: dict[tuple[Decimal, Decimal | None, str], Dose] = {}
+    if not stands(_DOSE_WORDS, folded(text)):
+        return []
     for match in _DOSE.finditer(text):
         if match.group("bad") or not (match.group("cells") or match.group("kg")):
             continue
         before = text[max(0, match.start() - 20) : match.start()].lower()
         # A total over several doses is no dose; what follows it tells too little to divide it.
-        if re.search(
-            r"\b(?:total|max(?:imum|imal)?|minimum|up to|at least)(?: dose)?(?: of)?(?: a)?\s*$", before
-        ):
+        if _TOTAL.search(before):
             continue
         unit = "{cells}/kg" if match.group("kg") else "{cells}"
         between = before.rstrip().endswith("between")
@@ -148,48 +151,67 @@ _COUNTS = {
     "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
 }  # fmt: skip
 _COUNT = r"(\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
+_GIVEN_WORDS = "dose|infusion|injection|administration|transplantation|treatments"
 _GIVEN = r"(?:doses?|infusions?|injections?|administrations?|transplantations?|treatments)"
 _BETWEEN = (
     r"(?:(?:consecutive|repeated?|separate|weekly|monthly|intravenous|IV|i\.v\.|intrathecal|intra-?articular|"
     r"equal|of|MSCs?|UC-MSCs?|stem|cell|cells?)\s+){0,3}"
 )
-_SINGLE = re.compile(
+_SINGLE = Hinted(
+    "single",
     r"\b(?:a\s+|one\s+)?single[\s-]+(?:[\w.-]+\s+){0,2}?(?:dose|infusion|injection|administration|transplantation)\b"
     r"(?P<each>\s*[,(:]?\s*(?:of\s+|with\s+)?\d)?",
-    _I,
 )
 _AND_AGAIN = re.compile(r"[^.;]{0,60}\b(?:and|then) (?:again )?(?:at|on|after|(?:a )?second)\b", _I)
 _REPEATED = tuple(
-    (rule, re.compile(pattern, _I))
-    for rule, pattern in (
-        ("number-of-doses", rf"\b{_COUNT}\s+{_BETWEEN}{_GIVEN}\b(?!\s*(?:levels?|groups?|cohorts?|arms?))"),
-        ("number-of-times", rf"\b{_COUNT}\s+times(?:\s+(?:of\s+)?{_BETWEEN}{_GIVEN})"),
+    (rule, Hinted(words, pattern))
+    for rule, words, pattern in (
+        (
+            "number-of-doses",
+            _GIVEN_WORDS,
+            rf"\b{_COUNT}\s+{_BETWEEN}{_GIVEN}\b(?!\s*(?:levels?|groups?|cohorts?|arms?))",
+        ),
+        ("number-of-times", "times", rf"\b{_COUNT}\s+times(?:\s+(?:of\s+)?{_BETWEEN}{_GIVEN})"),
         (
             "number-of-times",
+            "times",
             rf"(?:infus|inject|administ|transplant|treated|repeat)[^.;]{{0,40}}\bfor {_COUNT} times\b",
         ),
     )
 )
-_DAYS = re.compile(r"\b(?:on |at )?(day|week|month)s?\s+((?:\d+\s*(?:,|and|&)\s*)+(?:and\s+)?\d+)\b", _I)
+_DAYS = Hinted(
+    "day|week|month", r"\b(?:on |at )?(day|week|month)s?\s+((?:\d+\s*(?:,|and|&)\s*)+(?:and\s+)?\d+)\b"
+)
 _UNIT_DAYS = {"day": Decimal(1), "week": Decimal(7), "month": Decimal("30.4375")}
 _INTERVALS = tuple(
-    (rule, re.compile(pattern, _I))
-    for rule, pattern in (
+    (rule, Hinted(words, pattern))
+    for rule, words, pattern in (
         (
             "interval-of",
+            "interval",
             r"\binterval(?: time)?\s*(?:is|of|:|between[^.;]{0,30}(?:is|of))\s*(?:about\s+)?"
             rf"{_COUNT}[\s-]*(day|week|month)s?",
         ),
-        ("interval-before", rf"\b(?:at|with|in)\s+(?:an?\s+)?{_COUNT}[\s-]*(day|week|month)s?\s+intervals?"),
-        ("interval-apart", rf"\b{_COUNT}\s*(day|week|month)s?\s+apart"),
-        ("interval-every", rf"\bevery\s+{_COUNT}?\s*(day|week|month)s?\b"),
-        ("interval-once-a", r"\b(?:once|one time)\s+(?:a|per|every|each)\s+()(day|week|month)\b"),
+        (
+            "interval-before",
+            "interval",
+            rf"\b(?:at|with|in)\s+(?:an?\s+)?{_COUNT}[\s-]*(day|week|month)s?\s+intervals?",
+        ),
+        ("interval-apart", "apart", rf"\b{_COUNT}\s*(day|week|month)s?\s+apart"),
+        ("interval-every", "every", rf"\bevery\s+{_COUNT}?\s*(day|week|month)s?\b"),
+        (
+            "interval-once-a",
+            "once|one time",
+            r"\b(?:once|one time)\s+(?:a|per|every|each)\s+()(day|week|month)\b",
+        ),
         (
             "interval-weekly",
+            "weekly|monthly",
             r"\b()(week|month)ly\s+(?:intravenous\s+|IV\s+)?(?:doses?|infusions?|injections?)",
         ),
     )
 )
+_SENTENCE_END = re.compile(r"(?<=[a-z)])[.;](?:\s|$)|\n")
 _GIVING = re.compile(r"infus|inject|\bdos(?:e|es|ing)\b|administ|transplant|treat|repeat|MSC|cells", _I)
 _VISIT = re.compile(r"follow|visit|assess|monitor|evaluat|examin|culture|passag", _I)
 
@@ -205,8 +227,9 @@ _UNSURE = re.compile(
 def number_of_doses(text: str) -> Reading | None:
     """How many times the cells are given; None where the text does not say, or contradicts itself."""
     found: dict[int, Reading] = {}
+    lower = folded(text)
     for rule, pattern in _REPEATED:
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(text, lower):
             count = _count(match.group(1))
             # "15 injections" are sites of one treatment; "3-5 doses" and "up to 2" are no number.
             sites = "injection" in match.group(0).lower() and count > 6
@@ -215,10 +238,10 @@ def number_of_doses(text: str) -> Reading | None:
                 continue
             if 1 <= count <= 30 and not sites and not _UNSURE.search(text[: match.start()]):
                 found.setdefault(count, Reading(rule, _integer(count), match.group(0)))
-    listed = _listed_days(text)
+    listed = _listed_days(text, lower)
     if listed is not None:
         found.setdefault(len(listed[0]), Reading("doses-on-days", _integer(len(listed[0])), listed[1]))
-    single = list(_SINGLE.finditer(text))
+    single = list(_SINGLE.finditer(text, lower))
     if any(_AND_AGAIN.match(text, match.end()) for match in single):
         return None
     if single and not found:
@@ -233,16 +256,18 @@ def number_of_doses(text: str) -> Reading | None:
 def interval(text: str) -> Reading | None:
     """Days between two doses; None where the text does not say, or says several."""
     found: dict[Decimal, Reading] = {}
-    for sentence in re.split(r"(?<=[a-z)])[.;](?:\s|$)|\n", text):
+    lower = folded(text)
+    patterns = [(rule, pattern) for rule, pattern in _INTERVALS if stands(pattern.words, lower)]
+    for sentence in _SENTENCE_END.split(text) if patterns else ():
         if not _GIVING.search(sentence) or _VISIT.search(sentence):
             continue
-        for rule, pattern in _INTERVALS:
-            for match in pattern.finditer(sentence):
+        for rule, pattern in patterns:
+            for match in pattern.finditer(sentence, lower):
                 if _UNSURE.search(sentence[: match.start(1) if match.group(1) else match.start()]):
                     continue
                 days = _count(match.group(1) or "one") * _UNIT_DAYS[match.group(2).lower()]
                 found.setdefault(days, Reading(rule, _days(days), match.group(0)))
-    listed = _listed_days(text)
+    listed = _listed_days(text, lower)
     if listed is not None:
         steps = {b - a for a, b in zip(listed[0], listed[0][1:], strict=False)}
         if len(steps) == 1:
@@ -253,10 +278,10 @@ def interval(text: str) -> Reading | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _listed_days(text: str) -> tuple[list[Decimal], str] | None:
+def _listed_days(text: str, lower: str) -> tuple[list[Decimal], str] | None:
     """The one list of days on which something is given ("at days 1, 8 and 15"), where all lists agree."""
     found: dict[tuple[Decimal, ...], str] = {}
-    for match in _DAYS.finditer(text):
+    for match in _DAYS.finditer(text, lower):
         start = max(text.rfind(".", 0, match.start()), text.rfind("\n", 0, match.start())) + 1
         before = text[start : match.start()]
         if _GIVING.search(before) and not _VISIT.search(before):

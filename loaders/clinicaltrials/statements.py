@@ -227,7 +227,7 @@ class _Outcomes:
             yield quad(node, DCTERMS.description, emit.string(outcome.description))
         if outcome.time_frame:
             yield quad(node, STROMA.timeFrameText, emit.string(outcome.time_frame))
-            read = list(outcome_rules.months(outcome.time_frame))
+            read = outcome_rules.months(outcome.time_frame)
             if not read:
                 self._study.unreadable["time frame", "no month told"] += 1
             for months in read:

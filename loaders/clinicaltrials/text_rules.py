@@ -19,15 +19,12 @@ from dataclasses import dataclass
 from pyoxigraph import Literal, NamedNode
 
 from kg.terms import STROMA
+from loaders.patterns import Hinted, folded
 
 
 def _any(*alternatives: str) -> str:
     """A pattern that matches any of the alternatives."""
     return "(?:" + "|".join(alternatives) + ")"
-
-
-def _compiled(*alternatives: str) -> re.Pattern[str]:
-    return re.compile(_any(*alternatives), re.IGNORECASE)
 
 
 # An MSC by any of its names; "stem cells" alone is not enough.
@@ -44,15 +41,17 @@ _MSC = _any(
     r"\bumbilical cord[\s-]*(?:derived )?stem cells?",
 )
 _CELLS_OR_MSC = _any(_MSC, r"\bstem cells?", r"\bcells\b")
-MSC = _compiled(_MSC)
+_MSC_WORDS = "msc|mesenc|mpc|stromal|asc|adsc|adipose|bmsc|bm-sc|umbilical"
+MSC = Hinted(_MSC_WORDS, _MSC)
 # Trade and code names of MSC products, for records that give no other name.
-MSC_BRANDS = re.compile(
-    r"\b(remestemcel|prochymal|pneumostem|cartistem|stempeucel|c[xu]-?6[01]1|darvadstrocel|alofisel|furestem|"
-    r"rexlemestrocel|lomecel|nurown|cellgram|cupistem|stemirac|temcell|ryoncil|provacel|chondrogen|neuronata|"
-    r"hb-admscs?|jointstem|astrostem|smup-ia-01|bx-u001|bc-u001|celltex)\w*",
-    re.IGNORECASE,
+_BRANDS = (
+    "remestemcel|prochymal|pneumostem|cartistem|stempeucel|darvadstrocel|alofisel|furestem|rexlemestrocel|"
+    "lomecel|nurown|cellgram|cupistem|stemirac|temcell|ryoncil|provacel|chondrogen|neuronata|hb-admsc|"
+    "jointstem|astrostem|smup-ia-01|bx-u001|bc-u001|celltex"
 )
-_EV = _compiled(
+MSC_BRANDS = Hinted(f"{_BRANDS}|601|611", rf"\b(?:{_BRANDS}|c[xu]-?6[01]1)\w*")
+_EV = Hinted(
+    "exosom|vesicle|secretome|-exo|-ev|sev",
     r"\bexosom\w*",
     r"\bextracellular vesicles?",
     r"\bmicrovesicles?",
@@ -60,7 +59,9 @@ _EV = _compiled(
     r"-(?:Exo|EV)s?\b",
     r"\bsEVs?\b",
 )
-_NOT_CELLS = _compiled(
+_NOT_CELLS = Hinted(
+    "conditioned|pleiotropic|cm|lysate|supernatant|derived factor|vascular fraction|svf|micro|mononuclear|"
+    "aspirate|lipogems|platelet",
     r"conditioned medi",
     r"\bpleiotropic factor",
     r"\bCM\b",
@@ -74,7 +75,9 @@ _NOT_CELLS = _compiled(
     r"lipogems",
     r"platelet[\s-]rich",
 )
-_INERT = _compiled(
+_INERT = Hinted(
+    "placebo|sham|vehicle|saline|sodium chloride|nacl|ringer|no|without|standard|conventional|usual|routine|"
+    "control",
     r"\bplacebo",
     r"\bsham\b",
     r"\bvehicle\b",
@@ -85,31 +88,35 @@ _INERT = _compiled(
     r"\bwithout\b",
 )
 
+_COMBINED = re.compile(r"\+|\bplus\b|\band\b|combin", re.IGNORECASE)
+
 # A tissue stands before the cells it gives ("adipose-derived ... cells") or after ("MSC from bone marrow"):
-# exemplar, its words, the abbreviation that stands before MSC.
-_TISSUES: tuple[tuple[str, str, str | None], ...] = (
-    ("UmbilicalCordBlood", r"(?:umbilical[\s-]*)?cord[\s-]*blood(?! tissue)", r"h?UCB"),
-    ("WhartonJelly", r"wharton'?´?’?s?[\s-]*jelly", r"h?(?:UC)?WJ"),
+# exemplar, the words its words have, these words, the abbreviation that stands before MSC.
+_TISSUES: tuple[tuple[str, str, str, str | None], ...] = (
+    ("UmbilicalCordBlood", "cord", r"(?:umbilical[\s-]*)?cord[\s-]*blood(?! tissue)", r"h?UCB"),
+    ("WhartonJelly", "wharton", r"wharton'?´?’?s?[\s-]*jelly", r"h?(?:UC)?WJ"),
     (
         "UmbilicalCord",
+        "cord",
         r"(?:human |allogeneic )?umbilical[\s-]*cord(?![\s-]*blood)(?:[\s-]*(?:tissue|lining))?|cord tissue",
         r"h?UC",
     ),
     (
         "Adipose",
+        "adipose|fat|lipoaspirate",
         r"adipose(?:[\s-]*tissue)?|(?:abdominal |autologous )?fat(?: tissue)?|lipoaspirate",
         r"h?A[DT]|h?ad|Ad",
     ),
-    ("BoneMarrow", r"bone[\s-]*marrow", r"h?BM"),
-    ("MenstrualBlood", r"menstrual blood", r"Men"),
-    ("AmnioticFluid", r"amniotic fluid", r"AF"),
-    ("Amnion", r"amnio(?:n|tic)(?:[\s-]*(?:membrane|epithelial))?(?! fluid)", r"h?AM"),
-    ("Chorion", r"chorio(?:n|nic)(?:[\s-]*(?:villi|membrane))?", None),
-    ("Decidua", r"decidua\w*", None),
-    ("Placenta", r"placenta\w*", r"h?P"),
-    ("DentalPulp", r"dental pulp|deciduous (?:teeth|tooth)", r"h?DP"),
-    ("SynovialMembrane", r"synovi(?:al|um)(?:[\s-]*membrane)?", None),
-    ("PeripheralBlood", r"peripheral[\s-]*blood", r"PB"),
+    ("BoneMarrow", "marrow", r"bone[\s-]*marrow", r"h?BM"),
+    ("MenstrualBlood", "menstrual", r"menstrual blood", r"Men"),
+    ("AmnioticFluid", "amniotic", r"amniotic fluid", r"AF"),
+    ("Amnion", "amnio", r"amnio(?:n|tic)(?:[\s-]*(?:membrane|epithelial))?(?! fluid)", r"h?AM"),
+    ("Chorion", "chorio", r"chorio(?:n|nic)(?:[\s-]*(?:villi|membrane))?", None),
+    ("Decidua", "decidua", r"decidua\w*", None),
+    ("Placenta", "placenta", r"placenta\w*", r"h?P"),
+    ("DentalPulp", "dental|deciduous", r"dental pulp|deciduous (?:teeth|tooth)", r"h?DP"),
+    ("SynovialMembrane", "synovi", r"synovi(?:al|um)(?:[\s-]*membrane)?", None),
+    ("PeripheralBlood", "peripheral", r"peripheral[\s-]*blood", r"PB"),
 )
 _JOIN = (
     r"[\s-]*(?:\(\w+\)[\s-]*)?(?:tissue[\s-]*)?"
@@ -134,22 +141,28 @@ _OF_CELLS = rf"(?!{_OTHER})(?=[^.;,]{{0,70}}?{_CELLS_OR_MSC})"
 _DONORS = (
     (
         "Autologous",
-        _compiled(rf"\bautologo?us\b{_OF_CELLS}", r"(?:patient|participant|subject)s?['’´]?s?['’]? own\b"),
+        Hinted(
+            "autolog|own",
+            rf"\bautologo?us\b{_OF_CELLS}",
+            r"(?:patient|participant|subject)s?['’´]?s?['’]? own\b",
+        ),
     ),
     (
         "Allogeneic",
-        _compiled(
+        Hinted(
+            "allogen|homologous|donor",
             rf"\b(?:allogen[ei]*c|allogeneous|homologous)\b{_OF_CELLS}",
             r"\b(?:third[\s-]party|unrelated|healthy|universal) donors?\b",
         ),
     ),
-    ("Xenogeneic", _compiled(rf"\bxenogen[ei]*c\b{_OF_CELLS}")),
+    ("Xenogeneic", Hinted("xenogen", rf"\bxenogen[ei]*c\b{_OF_CELLS}")),
 )
 
 _ROUTES = (
     (
         "Intravenous",
-        _compiled(
+        Hinted(
+            "venous|i.v|iv|vein",
             r"\bintra-?venous(?:ly)?\b",
             r"\bi\.v\.?(?=\W)",
             r"\bIV\b(?=[\s-]*(?:infus|injection|administ|bag|drip|push|dose|route|[,.;)]|via|$))",
@@ -158,7 +171,8 @@ _ROUTES = (
     ),
     (
         "IntraArticular",
-        _compiled(
+        Hinted(
+            "articular|ia |knee|hip|joint",
             r"\bintra-?[\s-]?articular(?:ly)?\b",
             r"\bIA (?:injection|administ)",
             r"\b(?:inject|implant)\w* (?:directly )?in(?:to|side)? (?:(?:the|affected|target) )*"
@@ -166,38 +180,45 @@ _ROUTES = (
             r"\b(?:inject|transplant|implant|administ)\w*[^.;]{0,70} in(?:to)? (?:the )?joints?\b",
         ),
     ),
-    ("Intramuscular", _compiled(r"\bintra-?muscular(?:ly)?\b", r"\bIM (?:injection|administ)")),
+    ("Intramuscular", Hinted("muscular|im ", r"\bintra-?muscular(?:ly)?\b", r"\bIM (?:injection|administ)")),
     (
         "Intrathecal",
-        _compiled(
+        Hinted(
+            "thecal|lumbar",
             r"\bintra-?thecal(?:ly)?\b",
             r"\blumbar puncture\b(?=[^.;]{0,40}(?:cells|MSC|inject|administ))",
         ),
     ),
-    ("Subcutaneous", _compiled(r"\bsub-?cutaneous(?:ly)?\b(?! (?:fat|adipose|tissue|abdominal))")),
+    ("Subcutaneous", Hinted("cutaneous", r"\bsub-?cutaneous(?:ly)?\b(?! (?:fat|adipose|tissue|abdominal))")),
     (
         "Intralesional",
-        _compiled(r"\bintra-?lesional(?:ly)?\b", r"\bintra-?fistular\b", r"\bperi-?lesional(?:ly)?\b"),
+        Hinted(
+            "lesional|fistular",
+            r"\bintra-?lesional(?:ly)?\b",
+            r"\bintra-?fistular\b",
+            r"\bperi-?lesional(?:ly)?\b",
+        ),
     ),
-    ("Intracoronary", _compiled(r"\bintra-?coronary\b")),
-    ("Intramyocardial", _compiled(r"\b(?:intra|trans)-?(?:myocardial|endocardial)(?:ly)?\b")),
+    ("Intracoronary", Hinted("coronary", r"\bintra-?coronary\b")),
+    ("Intramyocardial", Hinted("cardial", r"\b(?:intra|trans)-?(?:myocardial|endocardial)(?:ly)?\b")),
     (
         "IntraArterial",
-        _compiled(
+        Hinted(
+            "arterial|artery",
             r"\bintra-?arterial(?:ly)?\b",
             r"\b(?:hepatic|renal|femoral|carotid) artery (?:infusion|injection)",
         ),
     ),
-    ("Intraosseous", _compiled(r"\bintra-?oss[eo]ous(?:ly)?\b", r"\bintra-?bone marrow\b")),
-    ("Topical", _compiled(r"\btopical(?:ly)?\b")),
-    ("Inhalation", _compiled(r"\binhal(?:ation|ed)\b", r"\bnebuli[sz]")),
-    ("Intraperitoneal", _compiled(r"\bintra-?peritoneal(?:ly)?\b")),
-    ("Intravitreal", _compiled(r"\bintra-?vitreal(?:ly)?\b")),
-    ("Intradermal", _compiled(r"\bintra-?dermal(?:ly)?\b")),
-    ("Epidural", _compiled(r"\bepidural(?:ly)?\b")),
+    ("Intraosseous", Hinted("intra", r"\bintra-?oss[eo]ous(?:ly)?\b", r"\bintra-?bone marrow\b")),
+    ("Topical", Hinted("topical", r"\btopical(?:ly)?\b")),
+    ("Inhalation", Hinted("inhal|nebuli", r"\binhal(?:ation|ed)\b", r"\bnebuli[sz]")),
+    ("Intraperitoneal", Hinted("peritoneal", r"\bintra-?peritoneal(?:ly)?\b")),
+    ("Intravitreal", Hinted("vitreal", r"\bintra-?vitreal(?:ly)?\b")),
+    ("Intradermal", Hinted("dermal", r"\bintra-?dermal(?:ly)?\b")),
+    ("Epidural", Hinted("epidural", r"\bepidural(?:ly)?\b")),
     (
         "Intracerebral",
-        _compiled(r"\bintra-?cerebral(?:ly)?\b", r"\bintra-?cerebro-?ventricular\b"),
+        Hinted("cerebr", r"\bintra-?cerebral(?:ly)?\b", r"\bintra-?cerebro-?ventricular\b"),
     ),
 )
 
@@ -213,72 +234,60 @@ class Reading:
 
 def is_inert(name: str) -> bool:
     """Whether an intervention's name is that of a placebo, a control or standard care."""
-    return bool(_INERT.search(name)) and not re.search(r"\+|\bplus\b|\band\b|combin", name, re.IGNORECASE)
-
-
-def is_vesicle(text: str) -> bool:
-    """Whether the text names vesicles or secretome of cells rather than cells."""
-    return bool(_EV.search(text))
+    return bool(_INERT.search(name, folded(name))) and not _COMBINED.search(name)
 
 
 def is_other_product(text: str) -> bool:
     """Whether the text names something made of tissue or cells that is no MSC product."""
-    return bool(_NOT_CELLS.search(text) or _EV.search(text))
+    lower = folded(text)
+    return bool(_NOT_CELLS.search(text, lower) or _EV.search(text, lower))
 
 
 def vesicle_words(text: str) -> str:
-    """The words that name the vesicles."""
-    match = _EV.search(text)
+    """The words that name vesicles or secretome of cells rather than cells; "" where none do."""
+    match = _EV.search(text, folded(text))
     return match.group(0) if match else ""
 
 
 def msc_words(text: str) -> str:
-    """The words that name the cells."""
-    match = MSC.search(text) or MSC_BRANDS.search(text)
-    return match.group(0) if match else ""
+    """The words that name mesenchymal stromal cells; "" where none do, or a product made without them."""
+    lower = folded(text)
+    match = MSC.search(text, lower) or MSC_BRANDS.search(text, lower)
+    return match.group(0) if match and not is_other_product(text) else ""
 
 
-def is_msc(text: str) -> bool:
-    """Whether the text names mesenchymal stromal cells, and not a product made without them."""
-    return bool(MSC.search(text) or MSC_BRANDS.search(text)) and not (
-        _NOT_CELLS.search(text) or _EV.search(text)
-    )
+_ABBREVIATED = r"[\s-]?(?:MSC|mesenchymal|SC)"
+_ANY_ABBREVIATED = re.compile(_any(*(short for *_, short in _TISSUES if short)) + _ABBREVIATED)
 
 
-def _tissue_patterns() -> Iterator[tuple[str, str, re.Pattern[str]]]:
-    for name, words, short in _TISSUES:
+def _tissue_patterns() -> Iterator[tuple[str, Hinted, Hinted, re.Pattern[str] | None]]:
+    for name, hint, words, short in _TISSUES:
         before = rf"\b(?:{words}){_JOIN}{_WORDS}(?:{_MSC}|stem cells?|stromal cells?)"
-        yield name, "tissue-before-cells", _compiled(before)
         after = rf"(?:{_MSC}|\bstem cells?|\bcells){_FROM}(?:{words})\b"
-        yield name, "cells-from-tissue", _compiled(after)
-        if short:
-            yield (
-                name,
-                "tissue-in-abbreviation",
-                re.compile(rf"\b(?:{short})[\s-]?(?:MSC|mesenchymal|SC)s?\b"),
-            )
+        in_short = re.compile(rf"\b(?:{short}){_ABBREVIATED}s?\b") if short else None
+        yield name, Hinted(hint, before), Hinted(hint, after), in_short
 
 
 _TISSUE_PATTERNS = tuple(_tissue_patterns())
-_TISSUE_WORDS = _compiled(*(words for _, words, _ in _TISSUES), r"\w[\s-]?(?:MSC|mesench|SC)")
-
-
-def tissue(text: str) -> Reading | None:
-    """The tissue the cells come from; None where the text names none, or several."""
-    found = tissues(text)
-    return found[0] if len(found) == 1 else None
 
 
 def tissues(text: str) -> list[Reading]:
-    """Every tissue the text says cells come from."""
-    if not _TISSUE_WORDS.search(text):
-        return []
+    """Every tissue the text says cells come from; several are no answer."""
     found: dict[str, Reading] = {}
-    rest = text
-    for name, rule, pattern in _TISSUE_PATTERNS:
-        if match := pattern.search(rest):
+    rest, lower = text, folded(text)
+    abbreviated = _ANY_ABBREVIATED.search(text) is not None
+
+    def read(name: str, rule: str, match: re.Match[str] | None) -> None:
+        nonlocal rest
+        if match:
             found.setdefault(name, Reading(rule, STROMA("Tissue" + name), match.group(0)))
             rest = rest.replace(match.group(0), " | ")
+
+    for name, before, after, short in _TISSUE_PATTERNS:
+        read(name, "tissue-before-cells", before.search(rest, lower))
+        read(name, "cells-from-tissue", after.search(rest, lower))
+        if abbreviated and short:
+            read(name, "tissue-in-abbreviation", short.search(rest))
     # Wharton's jelly lies in the umbilical cord: naming both is naming the jelly.
     if "WhartonJelly" in found:
         found.pop("UmbilicalCord", None)
@@ -287,23 +296,20 @@ def tissues(text: str) -> list[Reading]:
 
 def donor(text: str) -> Reading | None:
     """Whose cells they are; None where the text does not say, or says both."""
-    found = donors(text)
-    return found[0] if len(found) == 1 else None
-
-
-def donors(text: str) -> list[Reading]:
-    """Every donor relation the text names with cells."""
-    return [
+    lower = folded(text)
+    found = [
         Reading("donor-word", STROMA("Donor" + name), match.group(0))
         for name, pattern in _DONORS
-        if (match := pattern.search(text))
+        if (match := pattern.search(text, lower))
     ]
+    return found[0] if len(found) == 1 else None
 
 
 def routes(text: str) -> list[Reading]:
     """Every route the text names, in the order of the table."""
+    lower = folded(text)
     return [
         Reading("route-word", STROMA("Route" + name), match.group(0))
         for name, pattern in _ROUTES
-        if (match := pattern.search(text))
+        if (match := pattern.search(text, lower))
     ]

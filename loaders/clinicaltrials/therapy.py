@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 
 from pyoxigraph import Literal, NamedNode, Quad
 
@@ -68,6 +69,9 @@ _OPEN_NAME = re.compile(
     r"|^[A-Z][\w®™-]*(?: (?:inj(?:ection)?\.?|infusion))?$|^[A-Z]{2,}[\w-]*\d",
     re.IGNORECASE,
 )
+_PLACEBO = re.compile(r"placebo|saline|sham|vehicle|NaCl|sodium chloride|ringer", re.IGNORECASE)
+_NO_CELLS = re.compile(r"placebo|saline|vehicle|sham|\bno\b|without", re.IGNORECASE)
+_COMBINED = re.compile(r"\+|\bplus\b|\bwith\b|\band\b|combin", re.IGNORECASE)
 _CELL_TYPES = {"Biological", "Genetic", "Drug", "Combination Product", "Other", "Procedure", None}
 _LEVELS = ("High", "MediumHigh", "Medium")
 _TOPICS = {
@@ -140,6 +144,7 @@ class _Writer:
             for name, title in zip(("briefTitle", "officialTitle"), study.titles, strict=False)
         ]
         self._kinds = [self._kind(n) for n in range(len(study.interventions))]
+        self._schedules: dict[int, Schedule] = {}
         self._written: set[str] = set()
 
     # ------------------------------------------------------------------------------------- products
@@ -148,18 +153,13 @@ class _Writer:
         """What an intervention is: cells, vesicles, placebo, drug or other; for cells and vesicles, why."""
         item = self._study.interventions[n]
         if text_rules.is_inert(item.name):
-            inert = re.search(
-                r"placebo|saline|sham|vehicle|NaCl|sodium chloride|ringer", item.name, re.IGNORECASE
-            )
-            return ("placebo" if inert else "other"), None
+            return ("placebo" if _PLACEBO.search(item.name) else "other"), None
         texts = [t for t in _texts(item) if t.field != "interventions.description"]
         for text in texts:
-            if text_rules.is_vesicle(text.text):
-                return "vesicles", _ingredient(
-                    text, STROMA.CellExtracellularVesicle, text_rules.vesicle_words(text.text)
-                )
-            if text_rules.is_msc(text.text):
-                return "cells", _ingredient(text, STROMA.CellMesenchymalStem, text_rules.msc_words(text.text))
+            if words := text_rules.vesicle_words(text.text):
+                return "vesicles", _ingredient(text, STROMA.CellExtracellularVesicle, words)
+            if words := text_rules.msc_words(text.text):
+                return "cells", _ingredient(text, STROMA.CellMesenchymalStem, words)
         if substances(item.name) or drug_class(item.name):
             return "drug", None
         if (
@@ -170,11 +170,9 @@ class _Writer:
             for text in [t for t in _texts(item) if t.field == "interventions.description"] + self._only_one(
                 n
             ):
-                if text_rules.is_msc(text.text):
+                if words := text_rules.msc_words(text.text):
                     found = Text(text.field, text.text, max(text.level, 1))
-                    return "cells", _ingredient(
-                        found, STROMA.CellMesenchymalStem, text_rules.msc_words(text.text)
-                    )
+                    return "cells", _ingredient(found, STROMA.CellMesenchymalStem, words)
         return ("drug" if item.type == "Drug" else "other"), None
 
     def _only_one(self, n: int) -> list[Text]:
@@ -212,9 +210,10 @@ class _Writer:
             for text in (arm.label, arm.description) if text
         ]  # fmt: skip
         for text in [*_texts(self._study.interventions[n]), *arms, *self._titles]:
-            if reading := text_rules.tissue(text.text):
-                return _found([(STROMA.hasTissueSource, reading.value)], reading, text)
-            if text_rules.tissues(text.text):
+            readings = text_rules.tissues(text.text)
+            if len(readings) == 1:
+                return _found([(STROMA.hasTissueSource, readings[0].value)], readings[0], text)
+            if readings:
                 self._study.unreadable["tissue", f"several in {text.field}"] += 1
         self._study.unreadable["tissue", "in no text of the product, its arms or the titles"] += 1
         return None
@@ -260,7 +259,7 @@ class _Writer:
         name = self._study.interventions[n].name
         drug = drug_class(name)
         found = substances(name)
-        if not re.search(r"\+|\bplus\b|\bwith\b|\band\b|combin", name, re.IGNORECASE) or not (drug or found):
+        if not _COMBINED.search(name) or not (drug or found):
             return
         product = mint("product", self._study.nct, n + 1, "co-medication")
         yield self._graph.quad(arm, STROMA.hasCoMedication, product)
@@ -275,23 +274,13 @@ class _Writer:
         kind = self._kinds[n][0]
         if kind not in ("cells", "vesicles"):
             return [Regimen(mint("regimen", *base), "", ())]
-        own = _schedule(_texts(self._study.interventions[n]))
-        titles = _schedule(self._titles)
-        own = replace(
-            own,
-            routes=own.routes or titles.routes,
-            donor=own.donor or titles.donor,
-            # "Two doses of ..." in a title are as often two dose levels.
-            count=own.count
-            or (titles.count if titles.count and titles.count.rule == "single-dose" else None),
-        )
-        used = own
+        used = own = self._own_schedule(n)
         if arm is not None and self._cells_of(arm) == [n] and not _is_control(arm):
             texts = [
                 Text("armGroups.label", arm.label, 1),
                 Text("armGroups.description", arm.description or "", 1),
             ]
-            used = _merged(own, _schedule(texts), titles)
+            used = _merged(own, _schedule(texts), self._titled)
             if _edges(used) != _edges(own):
                 base.append(f"arm-{number}")
         self._note(used, vesicles=kind != "cells")
@@ -307,6 +296,24 @@ class _Writer:
             Regimen(mint("regimen", *base, f"dose-{rank}"), f": {dose.words}", (dose, *shared))
             for rank, dose in enumerate(doses, 1)
         ]
+
+    @cached_property
+    def _titled(self) -> Schedule:
+        return _schedule(self._titles)
+
+    def _own_schedule(self, n: int) -> Schedule:
+        """What an intervention's own texts say, and where they are silent the titles; read once."""
+        if n not in self._schedules:
+            own, titles = _schedule(_texts(self._study.interventions[n])), self._titled
+            # "Two doses of ..." in a title are as often two dose levels.
+            once = titles.count if titles.count and titles.count.rule == "single-dose" else None
+            self._schedules[n] = replace(
+                own,
+                routes=own.routes or titles.routes,
+                donor=own.donor or titles.donor,
+                count=own.count or once,
+            )
+        return self._schedules[n]
 
     def _note(self, schedule: Schedule, *, vesicles: bool) -> None:
         """What no text of an arm's regimen told."""
@@ -434,9 +441,7 @@ def _is_control(arm: Arm) -> bool:
 def _gets_placebo(arm: Arm) -> bool:
     """Whether an arm listed under the cells is in truth given their placebo (NCT04170426, third arm)."""
     texts = f"{arm.label} {arm.description or ''}"
-    return (
-        _is_control(arm) and re.search(r"placebo|saline|vehicle|sham|\bno\b|without", texts, re.I) is not None
-    )
+    return _is_control(arm) and _NO_CELLS.search(texts) is not None
 
 
 def substances(text: str) -> list[NamedNode]:
