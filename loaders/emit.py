@@ -21,6 +21,11 @@ _MONTHS = {name: number for number, name in enumerate(calendar.month_name) if na
 _MONTHS |= {name: number for number, name in enumerate(calendar.month_abbr) if name}
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+_INTEGER = re.compile(rf"[+-]?{_DIGITS}", re.ASCII)
+_DECIMAL = re.compile(rf"[+-]?(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{{1,3}})?", re.ASCII)
+_NO_LETTERS = re.compile(r"[^a-z0-9]+")
+_BLANKS = re.compile(r"\s+")
+_ISO_DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 _LONGEST = 100  # characters of a number; nothing measured needs more
 
 
@@ -45,7 +50,7 @@ def slug(name: str) -> str:
 
     A name without any gives its digest. "Crohn's disease" -> "crohn-s-disease".
     """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or digest(name)
+    return _NO_LETTERS.sub("-", name.lower()).strip("-") or digest(name)
 
 
 def publication(*, pmid: str | None = None, doi: str | None = None, citation: str | None = None) -> NamedNode:
@@ -91,7 +96,7 @@ def lang(text: str, language: str) -> Literal:
 def integer(record: Record, field: str, value: object) -> Literal:
     """An xsd:integer of an int or of digits such as "1,241"; raises BadValue for anything else."""
     text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    if not re.fullmatch(rf"[+-]?{_DIGITS}", text, re.ASCII) or len(text) > _LONGEST:
+    if not _INTEGER.fullmatch(text) or len(text) > _LONGEST:
         raise record.bad(field, value, "should be a whole number")
     return Literal(str(int(text.replace(",", ""))), datatype=XSD.integer)
 
@@ -102,7 +107,7 @@ def decimal(record: Record, field: str, value: object) -> Literal:
     A comma is read between thousands only: "5,7" may mean five point seven, so it is refused.
     """
     text = "" if isinstance(value, bool) else str(value).strip()
-    if re.fullmatch(rf"[+-]?(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{{1,3}})?", text, re.ASCII):
+    if _DECIMAL.fullmatch(text):
         number = Decimal(text.replace(",", ""))
         if len(printed := f"{number:f}") <= _LONGEST:
             return Literal(printed, datatype=XSD.decimal)
@@ -115,9 +120,9 @@ def date(record: Record, field: str, text: str) -> Literal:
     Reads "2011", "2011-03", "2011-03-09", "March 2011", "March 9, 2011", "9 March 2011", "09/03/2011"
     (day first, as WHO ICTRP prints it) and "20110309". Raises BadValue for a date that does not exist.
     """
-    text = re.sub(r"\s+", " ", text.strip())
+    text = _BLANKS.sub(" ", text.strip())
     year = month = day = None
-    if match := re.fullmatch(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?", text):
+    if match := _ISO_DATE.fullmatch(text):
         year, month, day = match.group(1), match.group(2), match.group(3)
     elif match := re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text):
         year, month, day = match.groups()

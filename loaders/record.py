@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from kg.errors import BadValue, SourceError
@@ -54,7 +54,7 @@ class Record:
         self._fields, self._path = fields, _path
         self._notes = _Notes() if _notes is None else _notes
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of the record's fields as JSON with sorted keys: the same whatever file they came in."""
         text = json.dumps(self._fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -155,8 +155,9 @@ class Record:
         account.records += 1
         account.left_out.update(self._notes.left_out)
         account.unreadable.update(self._notes.unreadable)
-        for leaf in _leaves(self._fields, ""):
-            if _covered(leaf, self._notes.taken):
+        taken = self._notes.taken
+        for leaf in _leaves(self._fields):
+            if not taken.isdisjoint(_places(leaf)):  # it, or an object or list it lies in
                 account.taken[leaf] += 1
             elif reason_to_ignore(leaf, source) is not None:
                 account.ignored[leaf] += 1
@@ -169,25 +170,23 @@ def reason_to_ignore(leaf: str, source: SourceInfo) -> str | None:
     return next((source.ignored[place] for place in _places(leaf) if place in source.ignored), None)
 
 
-def _leaves(value: Any, path: str) -> set[str]:
-    if isinstance(value, Mapping):
-        found: set[str] = set()
-        for key, inner in value.items():
-            found |= _leaves(inner, f"{path}.{key}" if path else str(key))
-        return found
-    if isinstance(value, list):
-        if any(isinstance(item, Mapping | list) for item in value):
-            found = set()
-            for item in value:
-                found |= _leaves(item, f"{path}[]")
-            return found
-        return {path} if any(item not in ("", None) for item in value) else set()
-    return {path} if value not in ("", None) else set()
-
-
-def _covered(leaf: str, taken: set[str]) -> bool:
-    """A leaf is taken when it, or an object or list it lies in, was taken."""
-    return any(place in taken for place in _places(leaf))
+def _leaves(fields: Mapping[str, Any]) -> set[str]:
+    """The place of every value that is not empty."""
+    found: set[str] = set()
+    pending: list[tuple[str, Any]] = [("", fields)]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, str):
+            if value:
+                found.add(path)
+        elif isinstance(value, Mapping):
+            pending += [(f"{path}.{name}" if path else str(name), inner) for name, inner in value.items()]
+        elif isinstance(value, list):
+            nested = any(isinstance(item, Mapping | list) for item in value)
+            pending += [(f"{path}[]" if nested else path, item) for item in value]
+        elif value is not None:
+            found.add(path)
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -26,6 +26,7 @@ from loaders.clinicaltrials.study import (
     Study,
 )  # fmt: skip
 from loaders.clinicaltrials.v2 import arm_type
+from loaders.patterns import folded
 from loaders.record import Record
 
 # The standard baseline measures have fixed rows, so their numbers can be told apart without the nesting.
@@ -147,9 +148,11 @@ def _link_arms(record: Record, study: Study) -> None:
 
 def _named(label: str, interventions: list[Intervention]) -> int | None:
     """The one intervention whose whole name stands in an arm's label."""
+    lower = folded(label)
     found = [
         n for n, intervention in enumerate(interventions)
-        if re.search(rf"(?<!\w){re.escape(intervention.name)}(?!\w)", label, re.IGNORECASE)
+        if folded(intervention.name) in lower  # compiling a pattern for each name takes longer than all else
+        and re.search(rf"(?<!\w){re.escape(intervention.name)}(?!\w)", label, re.IGNORECASE)
     ]  # fmt: skip
     return found[0] if len(found) == 1 else None
 

@@ -7,6 +7,7 @@ A word in no table stops the build: UnknownValue.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TypeVar
 
 from pyoxigraph import NamedNode
@@ -16,6 +17,7 @@ from kg.terms import STROMA
 from loaders.record import Record
 
 T = TypeVar("T")
+_PUNCTUATION = re.compile(r"[^A-Z0-9]")
 
 
 def _words(prefix: str, names: str, **special: str) -> dict[str, NamedNode]:
@@ -131,9 +133,10 @@ STATISTICS: dict[str, NamedNode] = {
 }
 
 
+@lru_cache(maxsize=10_000)
 def normal(word: str) -> str:
     """A category word without case, spaces and punctuation: the key of the tables."""
-    return re.sub(r"[^A-Z0-9]", "", word.upper())
+    return _PUNCTUATION.sub("", word.upper())
 
 
 def code(kind: str, record: Record, field: str, word: str) -> NamedNode:

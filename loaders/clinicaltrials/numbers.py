@@ -48,6 +48,9 @@ _DISPERSIONS = re.compile(
     r"|STANDARDDEVIATION|STANDARDERROR(OFTHEMEAN)?|INTERQUARTILERANGE|FULLRANGE|NOTAPPLICABLE|NA"
     r"|GEOMETRICCOEFFICIENTOFVARIATION|(?P<level>\d\d)(?P<tenths>\d?)CONFIDENCEINTERVAL"
 )
+_NO_NUMBER = re.compile(r"N\.?/?A\.?|Not Estimable|NE|-+", re.IGNORECASE)
+_COMPARED = re.compile(r"(<=|>=|≤|≥|<|>|~)\s*(.+)")
+_P_VALUE = re.compile(r"(<=|>=|≤|≥|<|>|=)?\s*(\d*\.?\d+)")
 _SPREADS = {
     "STANDARDDEVIATION": STROMA.sdValue,
     "STANDARDERROR": STROMA.standardError,
@@ -103,9 +106,9 @@ def measured(prop: NamedNode, record: Record, field: str, value: object) -> Fact
     if value is None or str(value).strip() == "":
         return []
     text = str(value).strip()
-    if re.fullmatch(r"N\.?/?A\.?|Not Estimable|NE|-+", text, re.IGNORECASE):
+    if _NO_NUMBER.fullmatch(text):
         return [(STROMA.valueText, emit.string(text))]
-    match = re.fullmatch(r"(<=|>=|≤|≥|<|>|~)\s*(.+)", text)
+    match = _COMPARED.fullmatch(text)
     operator, text = (match.group(1), match.group(2)) if match else ("", text)
     integral = prop in (STROMA.numberAffected, STROMA.countValue, STROMA.sampleSize, STROMA.eventCount)
     read = emit.integer if integral else emit.decimal
@@ -256,7 +259,7 @@ def comparison(analysis: Record) -> Facts:
     """The p value, estimate and interval of an analysis of API v2."""
     facts: Facts = []
     if text := analysis.text("pValue"):
-        match = re.fullmatch(r"(<=|>=|≤|≥|<|>|=)?\s*(\d*\.?\d+)", text)
+        match = _P_VALUE.fullmatch(text)
         if match:
             operator = {"≤": "<", "<=": "<", "≥": ">", ">=": ">"}.get(
                 match.group(1) or "=", match.group(1) or "="

@@ -86,6 +86,7 @@ _YEARS = {
     "hour": 1 / Decimal(8766),
     "minute": 1 / Decimal(525960),
 }
+_AGE = re.compile(r"(\d+) (year|month|week|day|hour|minute)s?")
 
 # Where each form names people: they are read to be kept out, never taken.
 _PEOPLE = (
@@ -172,7 +173,7 @@ def _age(form: Form, prop: NamedNode, text_prop: NamedNode, path: str, name: str
     if found is None or codes.normal(found[2]) == "NA":
         return []
     view, field, text = found
-    match = re.fullmatch(r"(\d+) (year|month|week|day|hour|minute)s?", text.lower())
+    match = _AGE.fullmatch(text.lower())
     if match is None:
         raise view.bad(field, text, "is no age", 'Ages are written as "18 Years"')
     years = (int(match.group(1)) * _YEARS[match.group(2)]).quantize(Decimal("0.0001")).normalize()

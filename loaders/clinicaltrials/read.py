@@ -77,7 +77,8 @@ def _of_lines(handle: IO[bytes], path: Path, source: str) -> Iterator[Record]:
         if raw.strip():
             value = _parse(raw, place, source)
             for study in _studies(value, place, source):
-                yield _record(study, source, path.name, number)
+                # What is short as a whole has no field that is too long.
+                yield _record(study, source, path.name, number, whole=len(raw))
 
 
 def _of_document(handle: IO[bytes], path: Path, source: str) -> Iterator[Record]:
@@ -88,9 +89,10 @@ def _of_document(handle: IO[bytes], path: Path, source: str) -> Iterator[Record]
             source=source, file=path.name, advice="Write one study a line into a .jsonl file",
         )  # fmt: skip
     value = _parse(raw, path.name, source)
+    size = len(raw)
     del raw
     for study in _studies(value, path.name, source):
-        yield _record(study, source, path.name, None)
+        yield _record(study, source, path.name, None, whole=size)
 
 
 def _parse(raw: bytes, place: str, source: str) -> Any:
@@ -132,7 +134,8 @@ def _studies(value: Any, place: str, source: str) -> Iterator[Mapping[str, Any]]
     yield from found
 
 
-def _record(study: Mapping[str, Any], source: str, file: str, line: int | None) -> Record:
+def _record(study: Mapping[str, Any], source: str, file: str, line: int | None, *, whole: int) -> Record:
+    """A study as a record; `whole` is the number of bytes it was parsed from, alone or with others."""
     # The classic form writes absent fields as empty lists; left in, one record would have two digests.
     fields = {name: value for name, value in study.items() if value not in ([], "", None)}
     if "protocolSection" in fields:
@@ -148,7 +151,8 @@ def _record(study: Mapping[str, Any], source: str, file: str, line: int | None) 
             source=source, file=place, field="nctId", value=identifier, advice=_AGAIN,
         )  # fmt: skip
     record = Record(source, identifier, fields, file=file, line=line)
-    _refuse_monsters(record, fields, "")
+    if whole > MAX_FIELD:
+        _refuse_monsters(record, fields, "")
     return record
 
 
