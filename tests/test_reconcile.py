@@ -203,6 +203,8 @@ def test_a_browser_that_asks_something_gets_the_answer_and_no_page(service: http
     assert told.json()["q"]["result"][0]["id"] == "stroma:MeasureACR20"
     refused = service.get("/reconcile", params={"format": "xml"})
     assert (refused.status_code, "json, html" in refused.json()["detail"]) == (400, True)
+    also = service.get("/reconcile", params={"queries": queries, "format": "html"})
+    assert also.json() == told.json()
     called = service.get("/reconcile", params={"callback": "f"}, headers={"Accept": BROWSER})
     assert called.text.startswith("/**/f(")
 

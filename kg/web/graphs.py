@@ -186,4 +186,4 @@ def _heading(request: Request, engine: Engine, iri: str | None) -> str:
     )
     said = t["graph-shown" if quads > _SHOWN else "graph-size"]
     said = said.replace("{n}", f"{quads:,}").replace("{shown}", f"{_SHOWN:,}")
-    return f"<h1>{name}</h1><p class=lead>{said}. {t['graph-forms']} {whole}</p>"
+    return f"<h1>{name}</h1><p class=lead>{said} {t['graph-forms']} {whole}</p>"

@@ -327,8 +327,10 @@ def _for_reading(request: Request, given: Mapping[str, str]) -> bool:
     form = given.get("format", "")
     if form and form not in _FORMATS:
         raise ParameterError(f"format={form[:20]!r} is not offered here; there are: {', '.join(_FORMATS)}")
-    if form or any(given.get(name) for name in ("queries", "extend", "callback")):
-        return form == "html"
+    if form == "json" or any(given.get(name) for name in ("queries", "extend", "callback")):
+        return False
+    if form == "html":
+        return True
     best = choose(joined(request, "accept"), _OFFERED)
     return best is not None and best[0] == 1
 
