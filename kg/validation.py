@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -22,13 +22,15 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Quad, RdfFormat, Triple, p
 from kg.errors import OntologyError
 from kg.snapshot import line_of
 from kg.terms import RDF, RDFS, compress
+from kg.workers import in_order
 
 # One shape that fails everywhere gives a result for each thing; this many are enough to see it.
 MOST = 10_000
 # Quads the engine reads at once: about 45 bytes each (measured 2026-11-22). There are no more groups than
-# buckets, so beyond 30 million quads memory grows again.
+# buckets, so memory is flat up to 300 million quads.
 AT_ONCE = 300_000
-_BUCKETS = 100
+_BUCKETS = 1_000
+_HELD = 32_000  # bytes of a bucket before they are written: so many files may not be open at once
 
 
 @dataclass(frozen=True, order=True)
@@ -48,27 +50,41 @@ class Violation:
 
 
 def validate(
-    quads: Iterable[Quad | bytes], shapes: Path, *, folder: Path | None = None, at_once: int = AT_ONCE
+    quads: Iterable[Quad | bytes],
+    shapes: Path,
+    *,
+    folder: Path | None = None,
+    at_once: int = AT_ONCE,
+    processes: int = 1,
 ) -> list[Violation]:
     """What in some quads breaks the shapes of a folder (`*.ttl`), sorted; graphs are read as their union.
 
     `quads` may hold N-Quads lines (`line_of`). They must hold the ontology too, for a shape of a class to
     reach the instances of its subclasses. `folder` is where they stand meanwhile; `at_once` how many the
     engine reads at a time, where every shape looks at one thing and its own statements only: otherwise it
-    reads all. Stops after 10,000 results of severity Violation. Raises OntologyError for shapes that do not
-    parse, or a folder without any.
+    reads all. `processes` share the groups, which changes no result. Stops after 10,000 results of severity
+    Violation. Raises OntologyError for shapes that do not parse, or a folder without any; BuildError when one
+    of the processes dies.
     """
     triples = _read(shapes)
     compiled = _compile(triples, shapes)
     incoming = _incoming(triples)
     buckets = _BUCKETS if _looks_at_single_things(triples, incoming) else 1
     found: set[Violation] = set()
+
+    def check(group: Path) -> list[Violation]:
+        report = compiled.validate_file(str(group), max_results=MOST)
+        group.unlink()
+        return [_violation(result) for result in report.results]
+
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        for path in _groups(quads, incoming, Path(work), buckets, at_once):
-            report = compiled.validate_file(str(path), max_results=MOST)
-            found.update(map(_violation, report.results))
-            if sum(violation.severity == "Violation" for violation in found) >= MOST:
-                break
+        groups = _groups(quads, incoming, Path(work), buckets, at_once)
+        # Closed before the folder goes: workers may still read there when enough is found.
+        with closing(in_order(check, groups, processes)) as checked:
+            for results in checked:
+                found.update(results)
+                if sum(violation.severity == "Violation" for violation in found) >= MOST:
+                    break
     return sorted(found)
 
 
@@ -92,37 +108,48 @@ def _groups(
     """The quads in files: a thing's statements in one, and with them those that an inverse path follows."""
     hierarchy: list[bytes] = []  # which class is below which goes with every group
     paths = [work / f"bucket-{number}.nq" for number in range(buckets)]
+    held = [bytearray() for _ in paths]
     sizes = [0] * buckets
-    with ExitStack() as stack:
-        files = [stack.enter_context(path.open("wb")) for path in paths]
-        last, home = b"", 0
-        for quad in quads:
-            line = quad if isinstance(quad, bytes) else line_of(quad)
-            subject, predicate, rest = line.split(b" ", 2)
-            if predicate == _SUBCLASS:
-                hierarchy.append(line)
-                continue
-            if subject != last:
-                last, home = subject, crc32(subject) % buckets
-            files[home].write(line)
-            sizes[home] += 1
-            if predicate in incoming:
-                other = crc32(rest.split(b" ", 1)[0]) % buckets
-                files[other].write(line)
-                sizes[other] += 1
-    group = work / "group.nq"
+
+    def put(number: int, line: bytes) -> None:
+        sizes[number] += 1
+        held[number] += line
+        if len(held[number]) > _HELD:
+            write(number)
+
+    def write(number: int) -> None:
+        with paths[number].open("ab") as file:
+            file.write(held[number])
+        held[number].clear()
+
+    last, home = b"", 0
+    for quad in quads:
+        line = quad if isinstance(quad, bytes) else line_of(quad)
+        subject, predicate, rest = line.split(b" ", 2)
+        if predicate == _SUBCLASS:
+            hierarchy.append(line)
+            continue
+        if subject != last:
+            last, home = subject, crc32(subject) % buckets
+        put(home, line)
+        if predicate in incoming:
+            put(crc32(rest.split(b" ", 1)[0]) % buckets, line)
     start = 0
     while start < buckets:
         end, size = start + 1, sizes[start]
         while end < buckets and size + sizes[end] <= at_once:
             size += sizes[end]
             end += 1
+        group = work / f"group-{start}.nq"
         with group.open("wb") as target:
             target.writelines(hierarchy)
-            for path in paths[start:end]:
-                with path.open("rb") as lines:
-                    shutil.copyfileobj(lines, target)
-                path.unlink()
+            for path, rest_of_it in zip(paths[start:end], held[start:end], strict=True):
+                if path.exists():
+                    with path.open("rb") as lines:
+                        shutil.copyfileobj(lines, target)
+                    path.unlink()
+                target.write(rest_of_it)
+                rest_of_it.clear()
         yield group
         start = end
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
@@ -24,7 +24,9 @@ Result = TypeVar("Result")
 _work: Callable[[Any], Any]  # of a worker
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Iterator[Result]:
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], processes: int
+) -> Generator[Result, None, None]:
     """What `work` returns of each item, in the order of the items whatever the number of processes.
 
     Raises what `work` raises, of the first item in order; BuildError when a process dies. One process, or a

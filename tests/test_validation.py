@@ -124,6 +124,7 @@ def test_the_number_of_quads_read_at_once_changes_nothing(shapes: Path, more: st
 
     assert len(found) == 14 + (more == INVERSE)  # 4 without a group, 10 above 100 %; one arm without trial
     assert [found] * 2 == [validate(data[::-1], shapes, at_once=size) for size in (1, 100)]
+    assert found == validate(data[::-1], shapes, at_once=20, processes=2)
 
 
 def test_every_planted_error_among_many_observations_is_found(shapes: Path) -> None:
