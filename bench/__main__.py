@@ -16,6 +16,7 @@ from bench import (
     building,
     figures,
     hostile,
+    pages,
     peers,
     questions,
     reasoners,
@@ -37,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Row]]] = {
     "axioms": reasoners.axioms_that_rows_need,
     "questions": questions.question_times,
     "search": searching.search_times,
+    "pages": pages.first_views,
 }
 # What is more than rows: the newest run of each, as JSON.
 REPORTS: dict[str, Callable[[], dict[str, Any]]] = {

@@ -442,6 +442,13 @@ def hostile() -> str:
     return f"{_stamp(found)}.\n\n" + _table(["attack", "sent", "ended"], rows)
 
 
+def questions() -> str:
+    """The slowest of the published questions, by their newest times."""
+    asked = sorted(newest("questions").items(), key=lambda row: -row[1][0])
+    rows = [(what, f"{value:g}", unit, when) for (what, unit), (value, when) in asked[:10]]
+    return _table(["measured", "value", "unit", "when, commit"], rows)
+
+
 def rows_of(*names: str) -> str:
     """Measurements kept as rows, each at its newest."""
     rows = [
@@ -464,6 +471,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "hostile": hostile,
     "streaming": streaming,
     "search": lambda: rows_of("search"),
+    "views": lambda: rows_of("pages"),
+    "questions": questions,
     "reasoners": lambda: rows_of("reasoners"),
     "building": lambda: rows_of("build", "loaders", "memory"),
 }
