@@ -27,6 +27,7 @@ from kg import ontology as ontologies
 from kg.canned import Catalogue
 from kg.changes import note_changes
 from kg.dump import write_dump
+from kg.engine.disk import choose, prepare
 from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.evidence import derivation, derived, findings, lines, links, registered, reported
 from kg.evidence.rules import RULES
@@ -34,7 +35,7 @@ from kg.ontology import Ontology
 from kg.parts import Part, SourceInfo
 from kg.report import Progress, Quiet, Report, SourceReport
 from kg.search import write_index
-from kg.settings import Settings
+from kg.settings import Settings, is_remote
 from kg.snapshot import (
     Snapshot,
     check_version,
@@ -180,6 +181,9 @@ def build(
             write_dump(snapshot)
         with report.step("changes", progress):
             note_changes(snapshot, settings.var)
+        if not is_remote(settings.engine) and choose(snapshot, settings.engine).engine == "disk":
+            with report.step("store", progress):  # now, so that a server only opens it
+                prepare(snapshot)
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot

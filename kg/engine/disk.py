@@ -1,9 +1,9 @@
 """A snapshot's store on disk (RocksDB), for graphs that do not fit in memory, and which graphs do.
 
-Hides when the store is written and what makes it valid: it is written
-once, beside the snapshot's data, by a process of its own (RocksDB's threads do not survive a fork), under a
-lock, and renamed to its name when it is complete. It is never written again, so that any number of
-processes, of any number of servers, may read it at once.
+Hides when the store is written and what makes it valid: it is written once, by the build where a server with
+the same settings would open it and else by the first that does, beside the snapshot's data, by a process of
+its own (RocksDB's threads do not survive a fork), under a lock, and renamed to its name when it is complete.
+It is never written again, so that any number of processes, of any number of servers, may read it at once.
 
     var/snapshots/2026-11-22-0a1b2c3d4e5f/store/    the store, and `store.json` that says what it holds
 """
@@ -15,6 +15,7 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -115,6 +116,18 @@ def write_store(snapshot: Snapshot) -> Path:
             "start again; or set KG_ENGINE=memory, which writes nothing"
         ) from problem
     return target
+
+
+def prepare(snapshot: Snapshot) -> None:
+    """Have a process of its own write the store, unless it is there; raises SnapshotError if it cannot be."""
+    # Not in this process: the threads of a writer would not survive our forks.
+    written = subprocess.run(
+        [sys.executable, "-m", "kg.engine.disk", str(snapshot.folder)], stderr=subprocess.PIPE, text=True
+    )
+    if written.returncode:
+        raise SnapshotError(
+            written.stderr.strip() or f"{snapshot.folder}: the process that writes the store ended"
+        )
 
 
 def _fill(snapshot: Snapshot, folder: Path) -> None:

@@ -19,7 +19,6 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from typing import IO, Any
 from pyoxigraph import Store
 
 from kg.engine import disk, sandbox, worker
-from kg.errors import SnapshotError, StromaError
+from kg.errors import StromaError
 from kg.snapshot import Snapshot, load_store, open_snapshot
 
 
@@ -152,14 +151,7 @@ def _held(snapshot: Snapshot, holds: str) -> _Holding:
     if holds == "memory":
         store = load_store(snapshot)
         return _Holding(lambda: store)
-    # In a process of its own: the threads of a writer would not survive our forks.
-    written = subprocess.run(
-        [sys.executable, "-m", "kg.engine.disk", str(snapshot.folder)], stderr=subprocess.PIPE, text=True
-    )
-    if written.returncode:
-        raise SnapshotError(
-            written.stderr.strip() or f"{snapshot.folder}: the process that writes the store ended"
-        )
+    disk.prepare(snapshot)
     return _Holding(lambda: disk.open_store(snapshot), disk.OPEN_FILES)
 
 

@@ -1,0 +1,61 @@
+"""What a build does once all quads are known needs no more memory for five times the quads."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kg import census, dump, packing, snapshot
+from kg.dump import write_dump
+from kg.search import write_index, writing
+from kg.snapshot import Snapshot, write_snapshot
+
+
+def lines(trials: int) -> Iterator[bytes]:
+    """Trials with a type, a name and a condition, sorted as a snapshot is."""
+    for number in range(trials):
+        trial = b"<https://w3id.org/stroma/trial/NCT%08d>" % number
+        graph = b"<https://w3id.org/stroma/graph/clinicaltrials> .\n"
+        kind = b"<https://w3id.org/stroma/ontology/ClinicalStudy>"
+        yield b'%b <http://purl.org/dc/terms/title> "MSC in %d"@en %b' % (trial, number % 50, graph)
+        yield b"%b <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> %b %b" % (trial, kind, graph)
+        yield b'%b <https://w3id.org/stroma/ontology/hasCondition> "RA" %b' % (trial, graph)
+
+
+def peaks(folder: Path, trials: int) -> dict[str, int]:
+    """The most bytes that each step held."""
+    found: dict[str, int] = {}
+    folder.mkdir()
+    made: list[Snapshot] = []
+    for name, step in {
+        "census": lambda: census.count(lines(trials), folder),
+        "write": lambda: made.append(
+            write_snapshot(lines(trials), folder, version="2026-11-22", in_order=True)
+        ),
+        "index": lambda: write_index(made[0]),
+        "dump": lambda: write_dump(made[0]),
+    }.items():
+        tracemalloc.start()
+        step()
+        found[name] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert made[0].quads == 3 * trials
+    return found
+
+
+def test_five_times_the_quads_need_no_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that what is held at once is full with few quads, too.
+    monkeypatch.setattr(packing, "_BLOCK", 1 << 12)
+    monkeypatch.setattr(snapshot, "_RUN_LINES", 500)
+    monkeypatch.setattr(snapshot, "_AT_ONCE", 500)
+    for module in (writing, dump):
+        monkeypatch.setattr(module, "_AT_ONCE", 100)
+    peaks(tmp_path / "first", 100)  # what is read once, and kept
+    few, many = peaks(tmp_path / "few", 2_000), peaks(tmp_path / "many", 10_000)
+    assert {name: many[name] < 1.3 * few[name] + 200_000 for name in few} == dict.fromkeys(few, True), (
+        few,
+        many,
+    )
