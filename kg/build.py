@@ -371,7 +371,7 @@ def _without(graph: NamedNode, lines: Iterable[bytes], left_out: Counter[bytes])
 def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, report: Report) -> None:
     """Files together with the ontology against the shapes; only violations stop the build."""
     together = chain(_lines(files), map(line_of, ontology.quads))
-    results = validation.validate(together, shapes, folder=files[0].parent)
+    results = validation.validate(together, shapes, folder=files[0].parent, processes=os.cpu_count() or 1)
     broken = [result for result in results if result.severity == "Violation"]
     report.warnings += [asdict(result) for result in results if result.severity != "Violation"]
     if broken:
