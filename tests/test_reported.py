@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import random
 from decimal import Decimal
@@ -102,3 +103,17 @@ def test_the_order_of_lines_does_not_matter(lines: list[bytes], reported: Report
     shuffled = lines.copy()
     random.Random(1).shuffle(shuffled)
     assert read(shuffled) == reported
+
+
+def test_the_results_of_a_group_and_of_a_study_are_those_of_all_in_order(reported: Reported) -> None:
+    for group in {one.group for one in reported.observations}:
+        assert reported.of_group[group] == [one for one in reported.observations if one.group == group]
+    for study in {study for one in reported.observations for study in one.studies}:
+        assert reported.of_study[study] == [one for one in reported.observations if study in one.studies]
+
+
+def test_a_line_that_cannot_be_read_leaves_the_collector_as_it_was(lines: list[bytes]) -> None:
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="not enough values"):
+        read([*lines[:10], b"cut\n"])
+    assert gc.isenabled()

@@ -166,10 +166,14 @@ def _follow_ups(results: Comparable) -> Iterator[Derived]:
             value, interval = statistics.implied_person_years(events, _printed(one))
             said = f"{events} events at {_printed(one)} per 100 person-years"
             yield _years(results, one, value, interval, said, used(one, STROMA.eventCount, _RATE))
+    placed: dict[Scope, list[Observation]] = {}
+    for one in rated:
+        placed.setdefault(_place(one), []).append(one)
     for total in results.reported.observations:
         if total.operator or total.measure is None or not total.integer(STROMA.eventCount):
             continue
-        parts = [one for one in rated if _together(one, total) and one.group != total.group]
+        near = placed.get(_place(total), ())
+        parts = [one for one in near if stand_together(one, total) and one.group != total.group]
         if len(parts) == 2:
             yield from _split(results, total, parts, rated)
 
@@ -270,8 +274,8 @@ def _no_events(results: Comparable, group: NamedNode, other: Observation) -> Obs
     """The result in which the same place says that a group had none of another group's events."""
     return next(
         (
-            one for one in results.reported.observations
-            if one.group == group and _together(one, other) and one.integer(STROMA.eventCount) == 0
+            one for one in results.reported.of_group.get(group, ())
+            if _together(one, other) and one.integer(STROMA.eventCount) == 0
         ),
         None,
     )  # fmt: skip
@@ -279,8 +283,11 @@ def _no_events(results: Comparable, group: NamedNode, other: Observation) -> Obs
 
 def _together(one: Observation, other: Observation) -> bool:
     """Whether two results stand in one place and are of one scope, whatever their units."""
-    same = scope(one)._replace(unit="") == scope(other)._replace(unit="")
-    return same and stand_together(one, other)
+    return _place(one) == _place(other) and stand_together(one, other)
+
+
+def _place(one: Observation) -> Scope:
+    return scope(one)._replace(unit="")
 
 
 def _same_follow_up(one: Observation, other: Observation) -> bool:

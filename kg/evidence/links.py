@@ -107,7 +107,7 @@ def find(reported: Reported) -> Links:
         *_numbers(reported, articles),
     ]
     linked = {link.publication for link in told if link.reports and link.asserted}
-    ruled = (link for link in _ruled(articles, Trials(registered)) if link.publication not in linked)
+    ruled = _ruled((one for one in articles if one.iri not in linked), Trials(registered))
     found: dict[tuple[NamedNode, NamedNode, NamedNode], Link] = {}
     for link in (*told, *ruled):
         key = (link.trial, link.publication, link.method)
@@ -419,7 +419,7 @@ def _numbers(reported: Reported, articles: _Articles) -> Iterator[Link]:
                     )  # fmt: skip
 
 
-def _ruled(articles: _Articles, trials: Trials) -> Iterator[Link]:
+def _ruled(articles: Iterable[_Article], trials: Trials) -> Iterator[Link]:
     for article in articles:
         for likely in trials.likely(article.described):
             says = _reports(article.described.titles)

@@ -16,7 +16,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 from kg.evidence.derived import plain
 from kg.evidence.likeness import words
 from kg.evidence.links import GRAPH, Links
-from kg.evidence.reported import Level, Reported, Result, Thing
+from kg.evidence.reported import Level, Reported, Result, Term, Thing
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, XSD, digest, mint
 
 _PAPERS = (Level.COMPILED,)  # what papers report, as compiled
@@ -71,26 +71,68 @@ def compare(reported: Reported, links: Links) -> tuple[Compared, ...]:
     Sorted by trial.
     """
     found: dict[NamedNode, Compared] = {}
-    # Once for all trials: of a whole registry few studies have a report, and few results are reported.
-    studies = [
-        study
-        for study in reported.of_kind("trial")
-        if study.nodes(STROMA.correspondsTo)
-        or any(value.level in _REPORTS for value in study.all(STROMA.hasPublication))
-    ]
-    results: list[Result] = [
-        result
-        for result in (*reported.observations, *reported.comparisons)
-        if result.level in _REPORTS and result.measure is not None
-    ]
+    reports = _Reports(reported, links)
     for trial in reported.of_kind("trial"):
         if not any(value.level is Level.RECORDED for value in trial.all(PROV.wasDerivedFrom)):
             continue
-        told = _Told(reported, links, trial, studies, results)
+        told = _Told(reported, links, trial, reports)
         if told.results or told.studies or STROMA.MSCTherapyForRAStudy in trial.types:
             for each in (*_outcomes(told), *_enrollments(told), *_arms(told)):
                 found.setdefault(each.iri, each)
     return tuple(sorted(found.values(), key=lambda each: (each.trial.value, each.iri.value)))
+
+
+class _Reports:
+    """What documents and curators report, by what it is looked up by: a trial is never held against all."""
+
+    def __init__(self, reported: Reported, links: Links) -> None:
+        self._links = links
+        self._order: dict[NamedNode, int] = {}  # of the studies and results that are reported
+        self._of_article: dict[NamedNode, list[Thing]] = {}
+        self._same_as: dict[NamedNode, list[Thing]] = {}
+        self._of_study: dict[NamedNode, list[Result]] = {}
+        self.claimed: dict[NamedNode, dict[NamedNode, Term]] = {}  # of a study: claim -> publication
+        for study in reported.of_kind("trial"):
+            self._order[study.iri] = len(self._order)
+            for article in {links.same.get(p, p) for p in _publications(study)}:
+                self._of_article.setdefault(article, []).append(study)
+            for trial in study.nodes(STROMA.correspondsTo):
+                self._same_as.setdefault(trial, []).append(study)
+        for result in (*reported.observations, *reported.comparisons):
+            if result.level in _REPORTS and result.measure is not None:
+                self._order[result.iri] = len(self._order)
+                for of in set(result.studies):
+                    self._of_study.setdefault(of, []).append(result)
+        for edge in reported.propositions:
+            if edge.predicate == STROMA.hasPublication:
+                said = self.claimed.setdefault(edge.subject, {})
+                said |= dict.fromkeys((claim.iri for claim in edge.claims), edge.object)
+
+    def studies(
+        self, trial: NamedNode, articles: Iterable[NamedNode]
+    ) -> dict[NamedNode, tuple[NamedNode, ...]]:
+        """The studies that articles report, or that are called the trial, each with those of the articles."""
+        articles = frozenset(articles)
+        met = [*self._same_as.get(trial, ())]
+        met += [study for article in articles for study in self._of_article.get(article, ())]
+        each = {study.iri: study for study in met}
+        same = self._links.same
+        return {
+            iri: tuple(article for p in _publications(each[iri]) if (article := same.get(p, p)) in articles)
+            for iri in sorted(each, key=self._order.__getitem__)
+        }
+
+    def results(self, studies: Iterable[NamedNode]) -> list[Result]:
+        """The results of studies, each once, in the order of all."""
+        met = {result.iri: result for study in studies for result in self._of_study.get(study, ())}
+        return [met[iri] for iri in sorted(met, key=self._order.__getitem__)]
+
+
+def _publications(study: Thing) -> Iterator[NamedNode]:
+    """The publications that documents or curators, not a registry, name of a study."""
+    for value in study.all(STROMA.hasPublication):
+        if value.level in _REPORTS and isinstance(value.term, NamedNode):
+            yield value.term
 
 
 class _Told:
@@ -101,8 +143,7 @@ class _Told:
         reported: Reported,
         links: Links,
         trial: Thing,
-        studies: Sequence[Thing],
-        results: Sequence[Result],
+        reports: _Reports,
     ) -> None:
         self.reported, self.trial = reported, trial
         self.links = [
@@ -112,19 +153,10 @@ class _Told:
         ]
         publications = {link.publication for link in self.links}
         self.publications = tuple(sorted(publications, key=lambda node: node.value))
-        names = {name for name, article in links.same.items() if article in publications} | publications
         # The studies that its publications report, under the trial's own name or one of their own.
-        self.studies: dict[NamedNode, tuple[NamedNode, ...]] = {}
-        for study in studies:
-            of = [
-                value.term
-                for value in study.all(STROMA.hasPublication)
-                if value.level in _REPORTS and value.term in names and isinstance(value.term, NamedNode)
-            ]
-            if of or (trial.iri in study.nodes(STROMA.correspondsTo)):
-                self.studies[study.iri] = tuple(links.same.get(p, p) for p in of)
-        wanted = set(self.studies) | {trial.iri}
-        self.results = [result for result in results if wanted & set(result.studies)]
+        self.studies = reports.studies(trial.iri, publications)
+        self.results = reports.results({*self.studies, trial.iri})
+        self.reports = reports
         self.counted_as: dict[NamedNode, frozenset[NamedNode]] = {}
 
     def answers(self, measure: NamedNode) -> list[Result]:
@@ -443,10 +475,9 @@ def _recorded(told: _Told, kind: str) -> _Size | None:
 def _reported_sizes(told: _Told) -> Iterator[tuple[NamedNode, int]]:
     """What publications give as the number of participants, each with its publication."""
     of_claim = {
-        claim.iri: edge.object
-        for edge in told.reported.propositions
-        if edge.predicate == STROMA.hasPublication and edge.subject in told.studies
-        for claim in edge.claims
+        claim: publication
+        for study in told.studies
+        for claim, publication in told.reports.claimed.get(study, {}).items()
     }
     for study, publications in told.studies.items():
         for value in told.reported.thing(study).all(STROMA.enrollmentCount):
@@ -618,8 +649,8 @@ def _results_groups(told: _Told, registered: Sequence[_Arm]) -> Iterator[Compare
     arms = {arm.iri for arm in registered}
     groups = {
         result.group
-        for result in told.reported.observations
-        if result.level is Level.RECORDED and told.trial.iri in result.studies and result.group not in arms
+        for result in told.reported.of_study.get(told.trial.iri, ())
+        if result.level is Level.RECORDED and result.group not in arms
     }
     for group in sorted(groups, key=str):
         name = told.reported.label(group)

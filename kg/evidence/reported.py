@@ -7,7 +7,8 @@ from it is the same for the same graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -274,6 +275,8 @@ class Reported:
     reviews: Mapping[NamedNode, Review]  # by finding
     kinds: Mapping[str, tuple[NamedNode, ...]]  # the things of each kind: "trial", "arm", …
     opposites: Mapping[NamedNode, frozenset[NamedNode]]  # of a relation or value, in both directions
+    of_group: Mapping[NamedNode, Sequence[Observation]]  # the observations of a group, in order
+    of_study: Mapping[NamedNode, Sequence[Observation]]  # those that a study produced
 
     def thing(self, iri: NamedNode) -> Thing:
         """What is known of a thing; an empty Thing where nothing is."""
@@ -416,6 +419,18 @@ def read(lines: Iterable[bytes]) -> Reported:
     Of inferred graphs only subclasses, types of products, and which trials are of MSCs in RA. Lexical
     forms are kept.
     """
+    # What is made here has no cycles, and walks over it to look for some take as long as making it.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _assemble(*_facts_of(lines))
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _facts_of(lines: Iterable[bytes]) -> tuple[_Facts, dict[NamedNode, set[NamedNode]]]:
+    """What each thing is said to be, and the stated superclasses of each class."""
     # Tokens until all is read: a byte string knows its hash, a term computes it each time.
     found: dict[bytes, list[tuple[bytes, bytes, bytes]]] = {}
     supers: dict[bytes, set[bytes]] = {}
@@ -446,8 +461,7 @@ def read(lines: Iterable[bytes]) -> Reported:
         for p, o, g in edges:
             about.setdefault(terms.node(p), []).append((terms.term(o), terms.node(g)))
         facts[terms.node(s)] = about
-    named = {terms.node(sub): {terms.node(o) for o in above} for sub, above in supers.items()}
-    return _assemble(facts, named)
+    return facts, {terms.node(sub): {terms.node(o) for o in above} for sub, above in supers.items()}
 
 
 class _Terms:
@@ -525,7 +539,19 @@ def _assemble(facts: _Facts, supers: Mapping[NamedNode, set[NamedNode]]) -> Repo
         {iri: _review(iri, facts[iri]) for iri in kinds.get("finding", ())},
         {kind: tuple(iris) for kind, iris in kinds.items() if kind not in special},
         _opposites(things),
+        _by(observations, Observation.groups_of),
+        _by(observations, lambda one: one.studies),
     )
+
+
+def _by(
+    observations: Iterable[Observation], names: Callable[[Observation], tuple[NamedNode, ...]]
+) -> dict[NamedNode, list[Observation]]:
+    found: dict[NamedNode, list[Observation]] = {}
+    for one in observations:
+        for name in names(one):
+            found.setdefault(name, []).append(one)
+    return found
 
 
 def _claim(iri: NamedNode, facts: _Facts) -> Claim:

@@ -336,9 +336,9 @@ def _counted_members(reported: Reported, collection: Thing, status: Value) -> It
     members = set(collection.nodes(STROMA.hasMember))
     others = [entry for entry in fitting if entry[0].iri not in members]
     trials = list(dict.fromkeys(trial.text(DCTERMS.identifier) for trial, _, _ in others))
-    for o in reported.observations:
+    for o in reported.of_group.get(collection.iri, ()):
         value = o.get(STROMA.countValue)
-        if o.group != collection.iri or o.level is not Level.STATED or value is None or value.number is None:
+        if o.level is not Level.STATED or value is None or value.number is None:
             continue
         if len(trials) + len(members) <= value.number:
             yield None

@@ -96,8 +96,8 @@ def _tested(
     for group in groups:
         same = {
             found.count: found
-            for o in reported.observations
-            if (o.group, o.measure, o.months) == (group, comparison.measure, comparison.months)
+            for o in reported.of_group.get(group, ())
+            if (o.measure, o.months) == (comparison.measure, comparison.months)
             and (found := share(o, of_group.get(group)))
         }
         if len(same) != 1:
@@ -517,7 +517,7 @@ def _only_class(reported: Reported, product: NamedNode) -> set[NamedNode]:
 
 def _responses(reported: Reported, group: NamedNode) -> list[Used]:
     """The latest share of ACR20 responders of a group; without one, words of improvement."""
-    of_group = [o for o in reported.observations if o.group == group]
+    of_group = reported.of_group.get(group, ())
     acr20 = [o for o in of_group if o.measure == STROMA.MeasureACR20 and o.number(STROMA.percentage)]
     if acr20:
         return list(uses(max(acr20, key=lambda o: o.months or 0), STROMA.percentage))
