@@ -26,9 +26,9 @@ from kg.workers import in_order
 
 # One shape that fails everywhere gives a result for each thing; this many are enough to see it.
 MOST = 10_000
-# Quads the engine reads at once: about 45 bytes each (measured 2026-11-22). There are no more groups than
-# buckets, so they grow beyond 300 million quads. The engine keeps some
-# 30 MB of each group it has read (measured to 9 million quads): a process that reads many is not flat.
+# Quads the engine reads at once. No more groups than buckets: they grow beyond 300 million quads.
+# A worker's peak was 225 MB at 3 million quads and 487 MB at 9 million; equal groups, one after another, are
+# flat (125 MB for 150,000 quads each), so what grows is not known yet.
 AT_ONCE = 300_000
 _BUCKETS = 1_000
 _HELD = 32_000  # bytes of a bucket before they are written: so many files may not be open at once
