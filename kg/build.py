@@ -12,28 +12,27 @@ import importlib.metadata
 import os
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
 from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 
-from kg import census, describe, reasoning, validation
+from kg import census, describe, loading, reasoning, validation
 from kg import ontology as ontologies
 from kg.canned import Catalogue
 from kg.changes import note_changes
 from kg.dump import write_dump
 from kg.engine.disk import choose, prepare
-from kg.errors import CountMismatch, OntologyError, ShapeViolation, SnapshotError, UsageError
+from kg.errors import OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.evidence import derivation, derived, findings, lines, links, registered, reported
 from kg.evidence.rules import RULES
 from kg.ontology import Ontology
-from kg.parts import Part, SourceInfo
-from kg.report import Progress, Quiet, Report, SourceReport
+from kg.parts import SourceInfo
+from kg.report import Progress, Quiet, Report
 from kg.search import write_index
 from kg.settings import Settings, is_remote
 from kg.snapshot import (
@@ -48,10 +47,9 @@ from kg.snapshot import (
     sorted_unique,
     write_snapshot,
 )
-from kg.terms import RDF, ROOT, compress, expand
+from kg.terms import ROOT, compress
 from kg.validation import Violation
 from loaders import catalog
-from loaders.record import reason_to_ignore
 
 # Which files of a folder of real records (`--data-dir`) each loader reads.
 DATA_FILES = {
@@ -80,7 +78,6 @@ _PACKAGES = (
     "scipy",
     "statsmodels",
 )
-_CHUNK = 5_000  # quads between two reports of progress
 
 
 def build(
@@ -89,13 +86,15 @@ def build(
     sources: Mapping[str, Sequence[Path]] | None = None,
     not_loaded: Mapping[str, str] | None = None,
     version: str | None = None,
+    on: str = "processes",
     progress: Progress | None = None,
 ) -> Snapshot:
     """Build the graph from every source's embedded data and publish it; returns the published snapshot.
 
     `sources` adds files to a source's embedded data; `not_loaded` are files to name in the report, with the
-    reason; `version` is a date, by default the newest among sources and ontology. Where inputs and code are
-    those of a snapshot we have, that one is published and nothing is built.
+    reason; `version` is a date, by default the newest among sources and ontology; `on` says who loads the
+    records (`kg.loading.workers`). Where inputs and code are those of a snapshot we have, that one is
+    published and nothing is built.
     Raises SourceError, BuildError (counts, terms, shapes, ontology, disk) or UsageError: nothing changed.
     """
     progress = progress or Quiet()
@@ -114,14 +113,15 @@ def build(
     version = version or _newest_date([*(info.version for info in infos.values()), ontology.version])
     report = Report(fingerprint, version, not_loaded=dict(not_loaded or {}))
     with draft(settings.var) as work:
-        loaded: list[tuple[SourceInfo, SourceReport]] = []
-        files: list[Path] = []
-        for name, info in infos.items():
-            with report.step(f"load {name}", progress):
-                file, told = _load(info, extra.get(name, ()), work, ontology, progress)
-            loaded.append((info, told))
-            files.append(file)
-        report.sources = [told for _, told in loaded]
+        sources_loaded: list[loading.Source] = []
+        with loading.workers(on) as them:
+            for name, info in infos.items():
+                with report.step(f"load {name}", progress):
+                    source = loading.load(info, extra.get(name, ()), settings.var, work, them, progress)
+                    _require_declared(source, ontology)
+                sources_loaded.append(source)
+        files = [source.file for source in sources_loaded]
+        report.sources = [source.told for source in sources_loaded]
 
         with report.step("check shapes", progress):
             _check_shapes(files, ontology, settings.root / "ontology" / "shapes", report)
@@ -144,8 +144,9 @@ def build(
                 return chain(_lines([*files, inferred]), map(line_of, ontology.quads))
 
             sort_quads(_evidence(stated, strict=not extra), computed)
-            ontology.require_declared(_read([computed]))
-            reviewed = [file for file in files if file.stem == "reviews"]  # the statuses of findings
+            ontology.require_declared(parse(path=computed, format=RdfFormat.N_QUADS))
+            # The statuses of findings.
+            reviewed = [file for file in files if file.name.startswith("reviews.")]
             _check_shapes([*reviewed, computed], ontology, settings.root / "ontology" / "shapes", report)
             files.append(computed)
 
@@ -156,6 +157,7 @@ def build(
             others = map(line_of, [*ontology.quads, *described])
             files.append(_kept(sorted_unique(chain(_lines([inferred]), others), work), work / "others.nq"))
             counted = census.count(_without(describe.METADATA, _merged(files), told_already), work)
+            loaded = [(source.info, source.told) for source in sources_loaded]
             about = describe.metadata(version, loaded, counted, told_already.total())
             sort_quads(about, work / "about.nq")
             files.append(work / "about.nq")
@@ -185,6 +187,8 @@ def build(
             with report.step("store", progress):  # now, so that a server only opens it
                 prepare(snapshot)
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
+        oldest = min(datetime.fromisoformat(kept.created) for kept in snapshots(settings.var))
+        loading.forget(settings.var, oldest)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot
 
@@ -290,64 +294,22 @@ def _checked(sources: Mapping[str, Sequence[Path]], infos: Mapping[str, SourceIn
     }
 
 
-def _load(
-    info: SourceInfo, extra: Sequence[Path], work: Path, ontology: Ontology, progress: Progress
-) -> tuple[Path, SourceReport]:
-    """One source's quads, sorted, in a file; and what became of its fields."""
-    started = time.perf_counter()
-    parts = [catalog.load(info.name), *([catalog.load(info.name, extra)] if extra else [])]
-    file = work / f"{info.name}.nq"
-    told = SourceReport(info.name, info.title, info.version, info.licence)
-    told.quads = sort_quads(chain.from_iterable(_counted(part, progress) for part in parts), file)
-    for part in parts:
-        told.add(part, reason_to_ignore)
+def _require_declared(source: loading.Source, ontology: Ontology) -> None:
     try:
-        ontology.require_declared(_read([file]))
+        ontology.require_declared(parse(b"".join(source.terms), format=RdfFormat.N_QUADS))
     except OntologyError as problem:
-        raise OntologyError(f"source {info.name}: {problem}") from problem
-    told.seconds = round(time.perf_counter() - started, 3)
-    return file, told
-
-
-def _counted(part: Part, progress: Progress) -> Iterator[Quad]:
-    """A part's quads as they come; at their end, its numbers against what `source.toml` expects."""
-    expected = part.source.expected
-    wanted = {expand(curie): curie for curie in expected.counts} if part.embedded else {}
-    instances: dict[object, set[object]] = {term: set() for term in wanted}
-    for number, quad in enumerate(part.quads):
-        if number % _CHUNK == 0:
-            progress.advance(number)
-        if wanted and quad.predicate == RDF.type and quad.object in instances:
-            instances[quad.object].add(quad.subject)
-        yield quad
-    if not part.embedded:
-        return
-    found = [(curie, expected.counts[curie], len(instances[term])) for term, curie in wanted.items()]
-    if expected.records is not None:
-        found.insert(0, ("records", expected.records, part.account.records))
-    wrong = [f"{what}: expected {due}, found {is_}" for what, due, is_ in found if due != is_]
-    if wrong:
-        raise CountMismatch(
-            f"source {part.source.name}: {'; '.join(wrong)}. Where the new numbers are right, "
-            f"write them into [expected] of loaders/{part.source.name}/source.toml"
-        )
-
-
-def _read(files: Sequence[Path]) -> Iterator[Quad]:
-    for file in files:
-        yield from parse(path=file, format=RdfFormat.N_QUADS)
+        raise OntologyError(f"source {source.info.name}: {problem}") from problem
 
 
 def _lines(files: Sequence[Path]) -> Iterator[bytes]:
     for file in files:
         with file.open("rb") as lines:
-            yield from lines
+            yield from loading.read_lines(lines) if file.suffix == ".zst" else lines
 
 
 def _merged(files: Sequence[Path]) -> Iterator[bytes]:
     """The lines of files that are sorted, sorted; one that stands in two of them comes twice."""
-    with ExitStack() as stack:
-        yield from heapq.merge(*(stack.enter_context(file.open("rb")) for file in files))
+    yield from heapq.merge(*(_lines([file]) for file in files))
 
 
 def _kept(lines: Iterable[bytes], file: Path) -> Path:
@@ -392,5 +354,9 @@ def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, repor
 def _source_of(iri: str, files: Sequence[Path]) -> str:
     """The sources that state something about a thing, for a message."""
     start = f"<{iri}> ".encode()
-    names = [file.stem for file in files if any(line.startswith(start) for line in _lines([file]))]
+    names = [
+        file.name.partition(".")[0]
+        for file in files
+        if any(line.startswith(start) for line in _lines([file]))
+    ]
     return f"source {', '.join(names)}: " if names else ""

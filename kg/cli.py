@@ -122,6 +122,7 @@ def _current(settings: Settings) -> Snapshot:
     "kg build",
     "kg build --data-dir ../shared/data",
     "kg build --source ictrp=export.xml --source clinicaltrials=NCT01547091.json",
+    "kg build --data-dir ../shared/data --on spark://127.0.0.1:7077",
 )
 def build(
     source: Annotated[
@@ -134,10 +135,18 @@ def build(
         str | None,
         typer.Option(help="The snapshot's date. Default: the newest date of sources and ontology."),
     ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="WORKERS",
+            help="Who loads records: processes, processes:N, or Spark (spark://HOST:PORT, local[N]).",
+        ),
+    ] = "processes",
 ) -> None:
     """Build the graph from the embedded data and any files you add, and publish it.
 
-    Where nothing changed since a build we still have, that one is published at once.
+    Where nothing changed since a build we still have, that one is published at once. Of large files only
+    the records that changed are loaded; a build that was stopped goes on where it was.
     """
     from kg.build import build as run
     from kg.build import files_of
@@ -150,7 +159,7 @@ def build(
         name, path = _pair(entry, "--source", "SOURCE=FILE, such as ictrp=export.xml")
         files.setdefault(name, []).append(Path(path))
     with _progress() as bar:
-        run(_settings(), sources=files, not_loaded=not_loaded, version=version, progress=bar)
+        run(_settings(), sources=files, not_loaded=not_loaded, version=version, on=on, progress=bar)
     for message in bar.notes:
         print(message)
 
@@ -183,19 +192,28 @@ def fetch(
 class _Bar:
     """Progress on a terminal's stderr; silent elsewhere."""
 
-    def __init__(self, show: Callable[[str, int], None]) -> None:
+    def __init__(self, show: Callable[[str], None]) -> None:
         self.notes: list[str] = []
         self._show, self._step = show, ""
 
     def step(self, name: str) -> None:
         self._step = name
-        self._show(name, 0)
+        self._show(name)
 
-    def advance(self, count: int) -> None:
-        self._show(self._step, count)
+    def advance(self, count: int, left: float | None = None) -> None:
+        told = f"{self._step}: {count:,} quads" if count else self._step
+        self._show(told if left is None else f"{told}, about {_duration(left)} left")
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+
+def _duration(seconds: float) -> str:
+    """ "40 s", "12 min", "2 h 5 min": no more exact than an estimate is."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextmanager
@@ -208,8 +226,8 @@ def _progress() -> Iterator[_Bar]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("start", total=None)
 
-        def show(step: str, count: int) -> None:
-            progress.update(task, description=f"{step}: {count:,} quads" if count else step)
+        def show(told: str) -> None:
+            progress.update(task, description=told)
 
         yield _Bar(show)
 

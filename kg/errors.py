@@ -31,14 +31,28 @@ Each class carries `exit_code` for the command line and `status` for HTTP.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class StromaError(Exception):
-    """Base of every error meant for a person; str() is the whole message."""
+    """Base of every error meant for a person; str() is the whole message.
+
+    It comes whole out of another process, though constructors of subclasses take more than a message.
+    """
 
     exit_code = 1
     status = 500
     slug = "error"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[StromaError], args: tuple[object, ...], state: dict[str, object]) -> StromaError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class SourceError(StromaError):

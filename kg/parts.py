@@ -1,6 +1,6 @@
-"""What a loader hands over: a Part, its source's description, and the account of its fields.
+"""What goes between `loaders` and the build: a Part with its source and account; partitions, what they gave.
 
-Plain data between `loaders` and `kg.build`; neither looks inside the other.
+Plain data; neither side looks inside the other.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pyoxigraph import Literal, NamedNode, Quad
 
@@ -62,6 +63,25 @@ class Account:
     left_out: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Account:
+        """The account of its fields by name."""
+        counts = {name: Counter(value) for name, value in told.items() if isinstance(value, Mapping)}
+        return cls(told["records"], told["quads"], **counts)
+
+    def add(self, other: Account) -> None:
+        """Take over what became of the fields of other records."""
+        self.records += other.records
+        self.quads += other.quads
+        for mine, theirs in (
+            (self.taken, other.taken),
+            (self.ignored, other.ignored),
+            (self.unread, other.unread),
+            (self.left_out, other.left_out),
+            (self.unreadable, other.unreadable),
+        ):
+            mine.update(theirs)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -71,6 +91,51 @@ class Part:
     files: tuple[Path, ...]
     embedded: bool  # True when the files are the source's own `records/`
     quads: Iterator[Quad]
+    account: Account
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Bytes of a source's file that can be read without the rest: a line, a document, a table.
+
+    `line` is 1-based where the file has a record a line; `end` is how far the file had been read, in bytes
+    of the file as it stands on disk.
+    """
+
+    file: str
+    line: int | None
+    data: bytes
+    end: int
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Some records of a source, to be loaded together, in whatever process or on whatever machine.
+
+    `code` names the code that is to load them (`loaders.catalog.code`).
+    `units` hold them; a source whose loader does not divide its files has `files` instead, and one
+    partition. Records named in `left_out` stand in an earlier partition too, and come from there.
+    """
+
+    source: str
+    code: str
+    units: tuple[Unit, ...] = ()
+    files: tuple[Path, ...] = ()
+    left_out: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a partition gave, plain and small enough to be sent.
+
+    `lines` are the sorted unique N-Quads lines, compressed with zstd; `records` the SHA-256 of each record
+    and its file, by identifier; `terms` a line for each predicate and class that is used.
+    """
+
+    lines: bytes
+    quads: int
+    records: Mapping[str, tuple[str, str]]
+    terms: tuple[bytes, ...]
     account: Account
 
 

@@ -22,8 +22,8 @@ class Progress(Protocol):
     def step(self, name: str) -> None:
         """A step begins."""
 
-    def advance(self, count: int) -> None:
-        """So many quads of the step are done."""
+    def advance(self, count: int, left: float | None = None) -> None:
+        """So many quads of the step are done; the rest takes about `left` seconds, where that can be told."""
 
     def note(self, message: str) -> None:
         """Something a person should know at the end."""
@@ -34,7 +34,7 @@ class Quiet:
 
     def step(self, name: str) -> None: ...
 
-    def advance(self, count: int) -> None: ...
+    def advance(self, count: int, left: float | None = None) -> None: ...
 
     def note(self, message: str) -> None: ...
 

@@ -5,27 +5,48 @@ A source is a folder with `source.toml` and `loader.py`. The loader has two func
     read(files: Sequence[Path], info: SourceInfo) -> Iterator[Record]      # parsing only
     quads(record: Record, graph: Graph) -> Iterator[Quad]                  # pure
 
+A loader of large files may offer two more, so that records are loaded apart, in processes or on other
+machines (`divide`, `load_partition`):
+
+    units(files: Sequence[Path], info: SourceInfo) -> Iterator[Unit]       # the files in pieces
+    of_unit(unit: Unit, info: SourceInfo) -> Iterator[Record]              # the records of a piece
+
+What such a loader gives depends on the piece and on the code alone, never on other files: what was loaded is
+kept by a hash of both.
+
 Its embedded data is `records/*`, sorted by name, or what `embedded` of `source.toml` names: a pattern of
 paths below the project's root.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol, cast
+from zlib import crc32
 
-from pyoxigraph import Quad
+import zstandard
+from pyoxigraph import NamedNode, Quad
 
 from kg.errors import SourceError, UsageError
-from kg.parts import Account, Expectation, Part, SourceInfo, dated
-from kg.terms import ROOT, mint
+from kg.parts import Account, Expectation, Loaded, Part, Partition, SourceInfo, Unit, dated
+from kg.terms import RDF, ROOT, mint
 from loaders.emit import Graph
 from loaders.record import Record
 
 FOLDER = Path(__file__).resolve().parent
+_ROOMS = ("terms", "parts", "errors")  # what loaders see of `kg`
+
+# A partition ends after a unit whose bytes say so, which is one in so many: a unit that comes, goes or
+# changes spoils the partition it is in, and leaves the next ones as they were.
+_UNITS = 32
+_MOST_UNITS = 4 * _UNITS
+_MOST_BYTES = 16 * 2**20
 
 # What a source's graph can be: stroma:LevelStated, LevelRecorded, LevelCurated, LevelDefined.
 _LEVELS = ("stated", "recorded", "curated", "defined")
@@ -36,6 +57,13 @@ class Loader(Protocol):
 
     def read(self, files: Sequence[Path], info: SourceInfo) -> Iterator[Record]: ...
     def quads(self, record: Record, graph: Graph) -> Iterator[Quad]: ...
+
+
+class Divisible(Loader, Protocol):
+    """What the loader of large files offers besides."""
+
+    def units(self, files: Sequence[Path], info: SourceInfo) -> Iterator[Unit]: ...
+    def of_unit(self, unit: Unit, info: SourceInfo) -> Iterator[Record]: ...
 
 
 def find_sources() -> dict[str, SourceInfo]:
@@ -84,9 +112,9 @@ def load(name: str, files: Sequence[Path] = ()) -> Part:
     info = describe(name)
     embedded = not files
     chosen = tuple(files) or embedded_files(info)
-    loader = cast(Loader, importlib.import_module(f"loaders.{name}.loader"))
+    loader = _loader(name)
     account = Account()
-    return Part(info, chosen, embedded, _stream(loader, info, chosen, account), account)
+    return Part(info, chosen, embedded, _quads(loader, info, loader.read(chosen, info), account, {}), account)
 
 
 def embedded_files(info: SourceInfo) -> tuple[Path, ...]:
@@ -94,18 +122,131 @@ def embedded_files(info: SourceInfo) -> tuple[Path, ...]:
     return tuple(sorted(path for path in ROOT.glob(info.embedded) if path.is_file()))
 
 
-def _stream(loader: Loader, info: SourceInfo, files: tuple[Path, ...], account: Account) -> Iterator[Quad]:
+# --------------------------------------------------------------------------------------- partitions
+
+
+def divide(name: str, files: Sequence[Path]) -> Iterator[Partition]:
+    """The records of files in partitions, in order; of a loader that does not divide them, in one.
+
+    Raises SourceError where a file is too damaged to be divided.
+    """
+    info, loader, by = describe(name), _loader(name), code(name)
+    if not hasattr(loader, "units"):
+        yield Partition(name, by, files=tuple(files))
+        return
+    for units in divided(cast(Divisible, loader).units(files, info)):
+        yield Partition(name, by, units)
+
+
+def divided(units: Iterable[Unit]) -> Iterator[tuple[Unit, ...]]:
+    """Units in groups, in order; where a group ends is for its own units to say."""
+    gathered: list[Unit] = []
+    size = 0
+    for unit in units:
+        gathered.append(unit)
+        size += len(unit.data)
+        if crc32(unit.data) % _UNITS == 0 or len(gathered) == _MOST_UNITS or size >= _MOST_BYTES:
+            yield tuple(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield tuple(gathered)
+
+
+def load_partition(partition: Partition) -> Loaded:
+    """Load the records of a partition; what it gives depends on nothing but the partition and the code.
+
+    Raises SourceError, as `load` does.
+    """
+    info, loader = describe(partition.source), _loader(partition.source)
+    account = Account()
+    records: dict[str, tuple[str, str]] = {}
+    lines: set[bytes] = set()
+    terms: dict[NamedNode, bytes] = {}
+    for quad in _quads(loader, info, _records(loader, info, partition), account, records):
+        line = str(quad).encode() + b" .\n"
+        lines.add(line)
+        if quad.predicate not in terms:
+            terms[quad.predicate] = line
+        if quad.predicate == RDF.type and isinstance(quad.object, NamedNode) and quad.object not in terms:
+            terms[quad.object] = line
+    packed = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(b"".join(sorted(lines)))
+    return Loaded(packed, len(lines), records, tuple(terms.values()), account)
+
+
+def key(partition: Partition) -> str:
+    """What a partition and the code of its loader are known by: a SHA-256."""
+    seen = hashlib.sha256(f"{partition.source} {partition.code} {sorted(partition.left_out)}".encode())
+    for unit in partition.units:
+        seen.update(f"\n{unit.file} {unit.line} {len(unit.data)}\n".encode())
+        seen.update(unit.data)
+    for path in partition.files:
+        seen.update(f"\n{path.name} {_digest(path)}".encode())
+    return seen.hexdigest()
+
+
+def code(name: str) -> str:
+    """A SHA-256 of all that decides what a loader makes of a record; the same on every machine.
+
+    Of a loader that divides its files that is code and `source.toml`; any other may look at the ontology and
+    at the tables of other sources.
+    """
+    inputs = [*FOLDER.rglob("*"), *(ROOT / "kg" / f"{room}.py" for room in _ROOMS)]
+    if hasattr(_loader(name), "units"):
+        own = FOLDER / name / "source.toml"
+        inputs = [path for path in inputs if path.suffix == ".py" or path == own]
+        inputs.append(ROOT / "ontology" / "prefixes.json")
+    else:
+        inputs += (ROOT / "ontology").rglob("*")
+    seen = hashlib.sha256(f"{sys.version_info[:2]} {version('pyoxigraph')}".encode())
+    for path in sorted(path for path in inputs if path.is_file() and path.suffix != ".pyc"):
+        seen.update(f"{path.parent.name}/{path.name} {_digest(path)}\n".encode())
+    return seen.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _loader(name: str) -> Loader:
+    return cast(Loader, importlib.import_module(f"loaders.{name}.loader"))
+
+
+def _records(loader: Loader, info: SourceInfo, partition: Partition) -> Iterator[Record]:
+    if partition.files:
+        yield from loader.read(partition.files, info)
+    given: set[tuple[str, str]] = set()
+    for unit in partition.units:
+        for record in cast(Divisible, loader).of_unit(unit, info):
+            # An exact repeat is the same record and comes once.
+            if record.id not in partition.left_out and (same := (record.id, record.sha256)) not in given:
+                given.add(same)
+                yield record
+
+
+def _quads(
+    loader: Loader,
+    info: SourceInfo,
+    records: Iterable[Record],
+    account: Account,
+    seen: dict[str, tuple[str, str]],
+) -> Iterator[Quad]:
+    """The quads of records, each settled in `account` and noted in `seen`, with its SHA-256 and its file."""
     graph = Graph(info.graph, mint("activity", info.name), dated(info.version))
-    seen: dict[str, str] = {}
-    for record in loader.read(files, info):
-        if record.id in seen:
-            raise SourceError(
-                f"the identifier also stands in {seen[record.id]}",
-                source=info.name, file=record.file, record=record.id,
-                advice="Remove one of the two, or give the loader only one of the files",
-            )  # fmt: skip
-        seen[record.id] = record.file or "the same input"
+    for record in records:
+        refuse_twice(info.name, record.id, record.file, seen)
+        seen[record.id] = (record.sha256, record.file or "the same input")
         for quad in loader.quads(record, graph):
             account.quads += 1
             yield quad
         record.settle(info, account)
+
+
+def refuse_twice(source: str, record: str, file: str | None, seen: Mapping[str, tuple[str, str]]) -> None:
+    """Raise SourceError for a record whose identifier another one has."""
+    if record in seen:
+        raise SourceError(
+            f"the identifier also stands in {seen[record][1]}",
+            source=source, file=file, record=record,
+            advice="Remove one of the two, or give the loader only one of the files",
+        )  # fmt: skip

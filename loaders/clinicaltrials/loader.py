@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyoxigraph import Quad
 
-from kg.parts import SourceInfo
+from kg.parts import SourceInfo, Unit
 from loaders import privacy
 from loaders.clinicaltrials import classic, statements, table, v2
 from loaders.clinicaltrials import read as reading
@@ -26,6 +26,16 @@ def read(files: Sequence[Path], info: SourceInfo) -> Iterator[Record]:
     Raises SourceError or BadValue naming file, line and record for damaged input.
     """
     yield from reading.records(files, info.name)
+
+
+def units(files: Sequence[Path], info: SourceInfo) -> Iterator[Unit]:
+    """The files in pieces that `of_unit` reads one by one; raises SourceError for damaged input."""
+    yield from reading.units(files, info.name)
+
+
+def of_unit(unit: Unit, info: SourceInfo) -> Iterator[Record]:
+    """The records of a piece; raises SourceError or BadValue naming file, line and record."""
+    yield from reading.of_unit(unit, info.name)
 
 
 def quads(record: Record, graph: Graph) -> Iterator[Quad]:

@@ -7,6 +7,7 @@ field over 10 MB is refused by its name.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import zlib
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from kg.errors import BadValue, SourceError
+from kg.parts import Unit
 from loaders.record import Record
-from loaders.tables import rows
+from loaders.tables import rows_of
 
 MAX_FIELD = 10_000_000  # characters; a longer field is damage, not data
 MAX_LINE = 4 * MAX_FIELD  # characters of one record; the longest of 1,257 real ones has 0.2 million
+MAX_WHOLE = 1_000_000  # bytes of a JSON document; a larger one is divided into its studies
 MAX_FILE = 2_000_000_000  # bytes of one JSON document; more belongs in JSON lines
 _AGAIN = "Fetch the file again; a broken transfer is the usual cause"
 
@@ -31,68 +34,77 @@ def records(files: Sequence[Path], source: str) -> Iterator[Record]:
     differ are both given, and the caller refuses them. Raises SourceError naming file, line and record.
     """
     given: set[tuple[str, str]] = set()
-    for path in files:
-        for record in _of_file(path, source):
+    for unit in units(files, source):
+        for record in of_unit(unit, source):
             key = (record.id, record.sha256)
             if key not in given:
                 given.add(key)
                 yield record
 
 
-def _of_file(path: Path, source: str) -> Iterator[Record]:
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".tsv"):
-        for row in rows(path, source=source):
-            yield Record(source, row.fields["record"], row.fields, file=path.name, line=row.line)
+def units(files: Sequence[Path], source: str) -> Iterator[Unit]:
+    """The files in pieces that can be read one by one: lines, documents (large ones by study), tables.
+
+    Raises SourceError naming the file, for damage that keeps it from being divided.
+    """
+    for path in files:
+        name = path.name.removesuffix(".gz")
+        try:
+            with path.open("rb") as raw, _unpacked(raw, path) as handle:
+                if name.endswith((".jsonl", ".ndjson")):
+                    yield from _lines(handle, raw, path.name, source)
+                elif name.endswith((".json", ".tsv")):
+                    yield from _document(handle, raw, path.name, source)
+                else:
+                    raise SourceError(
+                        "the suffix does not tell the form", source=source, file=path.name,
+                        advice="Known are .json, .jsonl (each also .gz) and .tsv",
+                    )  # fmt: skip
+        except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+            raise SourceError(
+                f"the gzip file is damaged: {problem}", source=source, file=path.name, advice=_AGAIN
+            ) from problem
+
+
+def of_unit(unit: Unit, source: str) -> Iterator[Record]:
+    """The records of a piece; raises SourceError naming file, line and record."""
+    if unit.file.removesuffix(".gz").endswith(".tsv"):
+        for row in rows_of(io.BytesIO(unit.data), unit.file, source=source):
+            yield Record(source, row.fields["record"], row.fields, file=unit.file, line=row.line)
         return
-    try:
-        with _open(path) as handle:
-            if name.endswith((".jsonl", ".ndjson")):
-                yield from _of_lines(handle, path, source)
-            elif name.endswith(".json"):
-                yield from _of_document(handle, path, source)
-            else:
-                raise SourceError(
-                    "the suffix does not tell the form",
-                    source=source, file=path.name, advice="Known are .json, .jsonl (each also .gz) and .tsv",
-                )  # fmt: skip
-    except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
-        raise SourceError(
-            f"the gzip file is damaged: {problem}", source=source, file=path.name, advice=_AGAIN
-        ) from problem
+    place = unit.file if unit.line is None else f"{unit.file}:{unit.line}"
+    for study in _studies(_parse(unit.data, place, source), place, source):
+        # What is short as a whole has no field that is too long.
+        yield _record(study, source, unit.file, unit.line, whole=len(unit.data))
 
 
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+def _unpacked(raw: IO[bytes], path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(raw, "rb")) if path.suffix == ".gz" else raw
 
 
-def _of_lines(handle: IO[bytes], path: Path, source: str) -> Iterator[Record]:
+def _lines(handle: IO[bytes], raw: IO[bytes], file: str, source: str) -> Iterator[Unit]:
     number = 0
     # Read in bounded pieces, so that one line of a gigabyte cannot fill the memory first.
-    while raw := handle.readline(MAX_LINE):
+    while line := handle.readline(MAX_LINE):
         number += 1
-        place = f"{path.name}:{number}"
-        if len(raw) >= MAX_LINE:
-            raise _too_long(source, place, _identifier(raw), _open_field(raw))
-        if raw.strip():
-            value = _parse(raw, place, source)
-            for study in _studies(value, place, source):
-                # What is short as a whole has no field that is too long.
-                yield _record(study, source, path.name, number, whole=len(raw))
+        if len(line) >= MAX_LINE:
+            raise _too_long(source, f"{file}:{number}", _identifier(line), _open_field(line))
+        if line.strip():
+            yield Unit(file, number, line, raw.tell())
 
 
-def _of_document(handle: IO[bytes], path: Path, source: str) -> Iterator[Record]:
-    raw = handle.read(MAX_FILE)
-    if len(raw) >= MAX_FILE:
+def _document(handle: IO[bytes], raw: IO[bytes], file: str, source: str) -> Iterator[Unit]:
+    data = handle.read(MAX_FILE)
+    if len(data) >= MAX_FILE:
         raise SourceError(
             f"is over {MAX_FILE:,} bytes, too much to hold at once",
-            source=source, file=path.name, advice="Write one study a line into a .jsonl file",
+            source=source, file=file, advice="Write one study a line into a .jsonl file",
         )  # fmt: skip
-    value = _parse(raw, path.name, source)
-    size = len(raw)
-    del raw
-    for study in _studies(value, path.name, source):
-        yield _record(study, source, path.name, None, whole=size)
+    if len(data) < MAX_WHOLE or not file.removesuffix(".gz").endswith(".json"):
+        yield Unit(file, None, data, raw.tell())
+        return
+    for study in _studies(_parse(data, file, source), file, source):
+        yield Unit(file, None, json.dumps(study).encode(), raw.tell())
 
 
 def _parse(raw: bytes, place: str, source: str) -> Any:

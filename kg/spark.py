@@ -1,0 +1,152 @@
+"""Loading on Apache Spark: a partition is a job of one task, which any machine of a cluster can take.
+
+Hides pyspark: its settings, how errors come back, and what it does not say, such as that no worker is left.
+Spark itself gives the task of a machine that is lost to another one.
+
+A machine of the cluster needs this package in the Python that Spark starts there; what it gives is refused
+where its code is not ours.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from kg.errors import BuildError, StromaError, UsageError
+from kg.parts import Loaded, Partition
+from loaders import catalog
+
+_JOBS = 64  # at once, at most
+_PATIENCE = 60.0  # seconds without any worker
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+@contextmanager
+def cluster(master: str) -> Iterator[Cluster]:
+    """A cluster, for as long as the block lasts.
+
+    Raises UsageError without pyspark, BuildError where no master answers.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about versions of pandas, which we do not use here
+            from pyspark import SparkConf, SparkContext
+    except ImportError:
+        raise UsageError(
+            f"{master}: Spark is asked for by pyspark, which is not installed: pip install 'stroma-kg[spark]'"
+        ) from None
+    own = not master.startswith("spark://") or master.removeprefix("spark://").startswith(_LOOPBACK)
+    conf = SparkConf().setMaster(master).setAppName("stroma-kg").set("spark.ui.enabled", "false")
+    conf.set("spark.log.level", "ERROR").set("spark.ui.showConsoleProgress", "false")
+    if own:
+        conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if master.startswith("spark://"):
+        _answers(master)
+    try:
+        context = SparkContext(conf=conf)
+    except Exception as problem:  # of py4j or pyspark, without a common base
+        raise BuildError(f"{master}: Spark did not start: {_first_line(problem)}") from problem
+    there = Cluster(context, master)
+    try:
+        yield there
+    finally:
+        there.close()
+
+
+class Cluster:
+    """`kg.loading.Workers` of a cluster."""
+
+    def __init__(self, context: Any, master: str) -> None:
+        self._context, self._master = context, master
+        self._threads = ThreadPoolExecutor(_JOBS, thread_name_prefix="spark-job")
+        self._seen = time.monotonic()  # the last time that there was a worker
+
+    @property
+    def at_once(self) -> int:
+        cores: int = self._context.defaultParallelism
+        return min(_JOBS, 2 * cores)
+
+    def close(self) -> None:
+        """Leave the cluster; what is not done there is given up."""
+        self._context.stop()
+        self._threads.shutdown(cancel_futures=True)
+
+    def submit(self, partition: Partition) -> Future[Loaded]:
+        return self._threads.submit(self._load, partition)
+
+    def _load(self, partition: Partition) -> Loaded:
+        try:
+            found = self._context.parallelize([partition], 1).map(_load).collect()[0]
+        except Exception as problem:
+            raise BuildError(
+                f"source {partition.source}: Spark at {self._master} gave up a partition: "
+                f"{_first_line(problem)}. Nothing was published; what was loaded is kept. Look into the log "
+                "of its workers, and run the same command again"
+            ) from problem
+        if isinstance(found, StromaError):
+            raise found
+        loaded: Loaded = found
+        return loaded
+
+    def check(self) -> None:
+        if not self._master.startswith("spark://") or self._workers():
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > _PATIENCE:
+            self._context.cancelAllJobs()
+            raise BuildError(
+                f"{self._master}: has had no worker for {_PATIENCE:.0f} s. Nothing was published; what was "
+                "loaded is kept. Start workers, and run the same command again"
+            )
+
+    def _workers(self) -> int:
+        """How many there are now; the driver is listed among them."""
+        listed: int = self._context._jsc.sc().getExecutorMemoryStatus().size()
+        return listed - 1
+
+
+def _load(partition: Partition) -> Loaded | StromaError:
+    """In a worker: an error comes back as it is, since Spark would make text of it and try again."""
+    if _code(partition.source) != partition.code:
+        return BuildError(
+            f"{platform.node()}: a worker of Spark has another version of stroma-kg here than the machine "
+            "that builds. Install the same one on both, and start the workers again"
+        )
+    try:
+        return catalog.load_partition(partition)
+    except StromaError as problem:
+        return problem
+
+
+@cache
+def _code(source: str) -> str:
+    return catalog.code(source)
+
+
+def _answers(master: str) -> None:
+    """BuildError where none of the addresses of a master takes a connection; Spark would try for a minute."""
+    problems = []
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+            return
+        except OSError as problem:
+            problems.append(f"{address}: {problem.strerror or problem}")
+    raise BuildError(
+        f"{master}: no master of Spark answers ({'; '.join(problems)}). Nothing was published. Start it "
+        "(start-master.sh), or load with --on processes"
+    )
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().splitlines()[0][:300] if str(problem).strip() else type(problem).__name__

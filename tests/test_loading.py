@@ -1,0 +1,406 @@
+"""Records load in partitions: whoever loads them, whatever was kept, they give the same lines."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg import loading, spark
+from kg.build import build
+from kg.errors import BuildError, SourceError, UsageError
+from kg.parts import Partition, Unit
+from kg.report import Quiet
+from kg.settings import Settings
+from kg.snapshot import current, read_lines
+from kg.terms import ROOT
+from loaders import catalog
+from tests.peers import SparkCluster, free_port
+from tests.peers import spark as spark_cluster
+
+INFO = catalog.describe("clinicaltrials")
+STUDIES = 120
+
+
+@pytest.fixture(scope="module")
+def studies(shared: Path) -> list[bytes]:
+    """Lines of archived records: enough for several partitions."""
+    with gzip.open(shared / "data" / "clinicaltrials" / "classic-msc-1241.jsonl.gz") as file:
+        return [next(file) for _ in range(STUDIES)]
+
+
+@pytest.fixture
+def records(studies: list[bytes], tmp_path: Path) -> Path:
+    file = tmp_path / "studies.jsonl"
+    file.write_bytes(b"".join(studies))
+    return file
+
+
+@pytest.fixture(scope="module")
+def expected(studies: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """The lines of `records`, loaded without partitions."""
+    file = tmp_path_factory.mktemp("expected") / "studies.jsonl"
+    file.write_bytes(b"".join(studies))
+    return plain(file)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SparkCluster]:
+    with spark_cluster(workers=2) as running:
+        yield running
+
+
+def load(file: Path, var: Path, on: str = "processes:1") -> loading.Source:
+    """The source with one file beside its embedded data."""
+    work = var / f"work-{time.monotonic_ns()}"
+    work.mkdir(parents=True)
+    with loading.workers(on) as them:
+        return loading.load(INFO, [file], var, work, them, Quiet())
+
+
+def lines(source: loading.Source) -> list[bytes]:
+    with source.file.open("rb") as file:
+        return list(loading.read_lines(file))
+
+
+def plain(file: Path) -> list[bytes]:
+    """What the loader gives without partitions."""
+    parts = [catalog.load(INFO.name), catalog.load(INFO.name, [file])]
+    return sorted({str(quad).encode() + b" .\n" for part in parts for quad in part.quads})
+
+
+def partitions(var: Path) -> set[str]:
+    return {path.name for path in (var / loading.FOLDER / INFO.name).glob("*.json")}
+
+
+def account(source: loading.Source) -> dict[str, object]:
+    told = asdict(source.told)
+    del told["seconds"]
+    return told
+
+
+# -------------------------------------------------------------------------------------- whoever loads
+
+
+@pytest.mark.parametrize("on", ["processes:1", "processes:2", "spark"])
+def test_whoever_loads_gives_the_lines_and_the_account_of_one_process(
+    on: str, records: Path, expected: list[bytes], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    where = request.getfixturevalue("cluster").master if on == "spark" else on
+    found = load(records, tmp_path / "var", where)
+    assert lines(found) == expected
+    assert len(partitions(tmp_path / "var")) > 3
+    one = load(records, tmp_path / "other")
+    assert account(found) == account(one)
+    assert sorted(found.terms) == sorted(one.terms)
+
+
+@pytest.mark.parametrize("on", ["processes:2", "spark"])
+def test_a_bad_record_is_named_whoever_loads_it(
+    on: str, studies: list[bytes], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    where = request.getfixturevalue("cluster").master if on == "spark" else on
+    file = tmp_path / "studies.jsonl"
+    file.write_bytes(b"".join([*studies[:90], studies[90][:-200] + b"\n", *studies[91:]]))
+    with pytest.raises(SourceError, match=r"studies\.jsonl:91.*the JSON does not parse"):
+        load(file, tmp_path / "var", where)
+    assert partitions(tmp_path / "var"), "what came before it is kept"
+
+
+def test_a_whole_build_is_the_same_on_spark(
+    records: Path, tmp_path: Path, cluster: SparkCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = Settings(var=tmp_path / "here"), Settings(var=tmp_path / "there")
+    sources = {"clinicaltrials": [records]}
+    one = build(here, sources=sources, on="processes:1")
+    assert build(there, sources=sources, on=cluster.master).hash == one.hash
+
+
+def test_a_worker_of_spark_that_is_lost_costs_nothing(
+    records: Path, expected: list[bytes], tmp_path: Path
+) -> None:
+    with spark_cluster(workers=2) as cluster:
+        steps = Steps(2, cluster.lose_worker)
+        work = tmp_path / "work"
+        work.mkdir()
+        with loading.workers(cluster.master) as them:
+            found = loading.load(INFO, [records], tmp_path, work, them, steps)
+        assert not steps.waiting
+    assert lines(found) == expected
+
+
+def test_a_cluster_without_workers_is_named_and_what_was_loaded_is_kept(
+    records: Path, expected: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with spark_cluster(workers=1) as cluster:
+        work = tmp_path / "work"
+        work.mkdir()
+
+        def lose() -> None:
+            cluster.lose_worker()
+            monkeypatch.setattr(spark, "_PATIENCE", 2.0)
+
+        steps = Steps(2, lose)
+        with (
+            pytest.raises(BuildError, match=r"no worker for 2 s.*Start workers"),
+            loading.workers(cluster.master) as them,
+        ):
+            loading.load(INFO, [records], tmp_path, work, them, steps)
+    kept = partitions(tmp_path)
+    assert kept
+    assert lines(load(records, tmp_path)) == expected
+    assert kept < partitions(tmp_path)
+
+
+def test_a_worker_with_other_code_is_refused(records: Path) -> None:
+    partition = next(catalog.divide(INFO.name, [records]))
+    told = spark._load(replace(partition, code="another"))
+    assert isinstance(told, BuildError)
+    assert "another version of stroma-kg" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("on", "kind", "message"),
+    [
+        ("spark", UsageError, r"'spark' is nobody who loads: processes, processes:4, spark://"),
+        ("processes:0", UsageError, "nobody who loads"),
+        ("spark://127.0.0.1:{port}", BuildError, "no master of Spark answers"),
+    ],
+)
+def test_who_loads_must_be_there(on: str, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message), loading.workers(on.format(port=free_port())):
+        pass
+
+
+class Steps(Quiet):
+    """Does something once, when so many partitions are done."""
+
+    def __init__(self, after: int, what: object) -> None:
+        self.waiting, self._what = after, what
+
+    def advance(self, count: int, left: float | None = None) -> None:
+        if self.waiting:
+            self.waiting -= 1
+            if not self.waiting:
+                assert callable(self._what)
+                self._what()
+
+
+# ----------------------------------------------------------------------------------- what is kept
+
+
+def test_only_what_changed_is_loaded_again(records: Path, studies: list[bytes], tmp_path: Path) -> None:
+    var = tmp_path / "var"
+    load(records, var)
+    before = partitions(var)
+    study = json.loads(studies[60])
+    study["BriefTitle"] = ["A corrected title"]
+    records.write_bytes(b"".join([*studies[:60], json.dumps(study).encode() + b"\n", *studies[61:]]))
+    found = load(records, var)
+    assert len(partitions(var) - before) in (1, 2), "its own, and a neighbour where its end has moved"
+    assert lines(found) == plain(records)
+    assert account(found) == account(load(records, tmp_path / "fresh"))
+
+
+def test_a_record_that_is_gone_is_gone_from_the_graph(
+    records: Path, studies: list[bytes], tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    load(records, var)
+    gone = json.loads(studies[-1])["NCTId"][0].encode()
+    before = partitions(var)
+    records.write_bytes(b"".join(studies[:-1]))
+    found = lines(load(records, var))
+    assert not [line for line in found if b"/trial/" + gone + b">" in line.split(b" ")[0]]
+    assert found == plain(records)
+    assert len(partitions(var) - before) == 1
+
+
+def test_a_whole_build_after_a_change_is_that_of_a_fresh_one(
+    records: Path, studies: list[bytes], tmp_path: Path
+) -> None:
+    settings = Settings(var=tmp_path / "var")
+    sources = {"clinicaltrials": [records]}
+    first = build(settings, sources=sources)
+    records.write_bytes(b"".join([*studies[:50], *studies[52:], studies[50]]))
+    second = build(settings, sources=sources)
+    assert second.hash != first.hash
+    assert second.hash == build(Settings(var=tmp_path / "fresh"), sources=sources).hash
+
+
+def test_a_damaged_partition_is_loaded_again(records: Path, expected: list[bytes], tmp_path: Path) -> None:
+    var = tmp_path / "var"
+    load(records, var)
+    folder = var / loading.FOLDER / INFO.name
+    cut, changed, lost, untold = sorted(folder.glob("*.nq.zst"))[:4]
+    cut.write_bytes(cut.read_bytes()[:-100])
+    changed.write_bytes(changed.read_bytes()[:-1] + b"\0")
+    lost.unlink()
+    untold.with_name(untold.name.replace(".nq.zst", ".json")).write_text("{", encoding="utf-8")
+    assert lines(load(records, var)) == expected
+
+
+def test_a_build_that_is_killed_goes_on_where_it_was(
+    records: Path, expected: list[bytes], tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    with kg_build(var, records) as process:
+        while len(partitions(var)) < 3:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    folder = var / loading.FOLDER / INFO.name
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.nq.zst")}
+    assert lines(load(records, var)) == expected
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "none of them was written again"
+    assert len(partitions(var)) > len(kept)
+
+
+def test_a_loading_process_that_is_killed_is_named(
+    records: Path, expected: list[bytes], tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    with kg_build(var, records, "--on", "processes:2") as process:
+        while len(partitions(var)) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        loaders = [child for child in psutil.Process(process.pid).children() if _loads(child)]
+        assert len(loaders) == 2
+        loaders[0].kill()
+        _, errors = process.communicate()
+    assert process.returncode == BuildError.exit_code
+    assert "a process that loads records ended" in errors
+    assert "what was loaded is kept" in errors
+    assert lines(load(records, var)) == expected
+
+
+def _loads(process: psutil.Process) -> bool:
+    return "spawn_main" in " ".join(process.cmdline())
+
+
+def test_two_builds_at_once_give_the_same(records: Path, tmp_path: Path) -> None:
+    with kg_build(tmp_path, records) as one, kg_build(tmp_path, records) as other:
+        errors = one.communicate()[1] + other.communicate()[1]
+    assert (one.returncode, other.returncode) == (0, 0), errors
+    published = current(tmp_path)
+    assert published is not None
+    alone = build(Settings(var=tmp_path / "alone"), sources={"clinicaltrials": [records]})
+    assert list(read_lines(published)) == list(read_lines(alone))
+
+
+@contextmanager
+def kg_build(var: Path, records: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "kg", "build", "--source", f"clinicaltrials={records}", *arguments]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "KG_VAR": str(var)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+# ---------------------------------------------------------------------------------------- twice
+
+
+def test_a_record_that_comes_again_in_another_partition_comes_once(
+    records: Path, studies: list[bytes], tmp_path: Path
+) -> None:
+    again = tmp_path / "again.jsonl"
+    again.write_bytes(b"".join(studies) + b"".join(studies[:3]))
+    found = load(again, tmp_path / "var")
+    records.rename(again)
+    assert lines(found) == plain(again)
+    assert found.told.records == STUDIES + embedded_records()
+
+
+def embedded_records() -> int:
+    part = catalog.load(INFO.name)
+    assert list(part.quads)
+    return part.account.records
+
+
+def test_a_record_that_comes_again_and_differs_is_refused(studies: list[bytes], tmp_path: Path) -> None:
+    study = json.loads(studies[0])
+    study["BriefTitle"] = ["Another title"]
+    file = tmp_path / "studies.jsonl"
+    file.write_bytes(b"".join(studies) + json.dumps(study).encode() + b"\n")
+    with pytest.raises(SourceError, match=r"NCT\d{8}: the identifier also stands in studies\.jsonl"):
+        load(file, tmp_path / "var")
+
+
+# ------------------------------------------------------------------------------------- dividing
+
+
+def test_a_loader_that_divides_its_files_reads_nothing_else(records: Path) -> None:
+    """What is kept is known by the partition and the code: so nothing else may matter."""
+    program = f"""
+import sys
+from pathlib import Path
+from loaders import catalog
+partitions = list(catalog.divide("clinicaltrials", [Path({str(records)!r})]))
+catalog.load_partition(partitions[0])  # imports, and what is read once
+opened = []
+sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)
+catalog.load_partition(partitions[1])
+print(*opened, sep="\\n")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert [name for name in done.stdout.split("\n") if name and not name.endswith("source.toml")] == []
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20), max_size=400), st.data())
+def test_a_unit_that_comes_spoils_two_partitions_at_most(pieces: list[bytes], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(pieces)))
+    more = [*pieces[:at], data.draw(st.binary(min_size=1, max_size=20)), *pieces[at:]]
+    before, after = (
+        {tuple(unit.data for unit in part) for part in catalog.divided(map(unit_of, some))}
+        for some in (pieces, more)
+    )
+    assert len(after - before) <= 2
+    assert sum(map(len, catalog.divided(map(unit_of, more)))) == len(more)
+
+
+def unit_of(data: bytes) -> Unit:
+    return Unit("a.jsonl", None, data, 0)
+
+
+def test_the_key_of_a_partition_is_of_its_bytes_their_place_and_the_code() -> None:
+    partition = Partition("clinicaltrials", "code", (Unit("a.jsonl", 1, b"{}", 2),))
+    unit = partition.units[0]
+    others = [
+        replace(partition, code="other"),
+        replace(partition, left_out=frozenset({"NCT00000001"})),
+        *(
+            replace(partition, units=(changed,))
+            for changed in (replace(unit, data=b"{} "), replace(unit, line=2), replace(unit, file="b.jsonl"))
+        ),
+        replace(partition, units=(unit, unit)),
+    ]
+    keys = {catalog.key(one) for one in (partition, *others)}
+    assert len(keys) == 1 + len(others)
+    moved = replace(partition, units=(replace(unit, end=9),))
+    assert catalog.key(moved) == catalog.key(partition), (
+        "how far the file was read says nothing of the record"
+    )
