@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import importlib.metadata
-import os
 import re
 import sys
 from collections import Counter
@@ -93,8 +92,8 @@ def build(
 
     `sources` adds files to a source's embedded data; `not_loaded` are files to name in the report, with the
     reason; `version` is a date, by default the newest among sources and ontology; `on` says who loads the
-    records (`kg.loading.workers`). Where inputs and code are those of a snapshot we have, that one is
-    published and nothing is built.
+    records, and how many processes the build may use (`kg.loading.workers`). Where inputs and code are
+    those of a snapshot we have, that one is published and nothing is built.
     Raises SourceError, BuildError (counts, terms, shapes, ontology, disk) or UsageError: nothing changed.
     """
     progress = progress or Quiet()
@@ -115,6 +114,7 @@ def build(
     with draft(settings.var) as work:
         sources_loaded: list[loading.Source] = []
         with loading.workers(on) as them:
+            processes = them.processes
             for name, info in infos.items():
                 with report.step(f"load {name}", progress):
                     source = loading.load(info, extra.get(name, ()), settings.var, work, them, progress)
@@ -123,15 +123,14 @@ def build(
         files = [source.file for source in sources_loaded]
         report.sources = [source.told for source in sources_loaded]
 
+        shapes = settings.root / "ontology" / "shapes"
         with report.step("check shapes", progress):
-            _check_shapes(files, ontology, settings.root / "ontology" / "shapes", report)
+            _check_shapes(files, ontology, shapes, report, processes)
 
         with report.step("infer", progress):
             inferred = work / "inferred.nq"
             rules = settings.root / "ontology" / "rules"
-            inferences = reasoning.infer(
-                ontology, _lines(files), rules, inferred, processes=os.cpu_count() or 1
-            )
+            inferences = reasoning.infer(ontology, _lines(files), rules, inferred, processes=processes)
             report.inferences = dict(inferences.counts)
             for rule, why in inferences.whole.items():
                 progress.note(f"rule {rule} is run over the whole graph in memory: {why}")
@@ -147,7 +146,7 @@ def build(
             ontology.require_declared(parse(path=computed, format=RdfFormat.N_QUADS))
             # The statuses of findings.
             reviewed = [file for file in files if file.name.startswith("reviews.")]
-            _check_shapes([*reviewed, computed], ontology, settings.root / "ontology" / "shapes", report)
+            _check_shapes([*reviewed, computed], ontology, shapes, report, processes)
             files.append(computed)
 
         with report.step("describe", progress):
@@ -330,10 +329,12 @@ def _without(graph: NamedNode, lines: Iterable[bytes], left_out: Counter[bytes])
 # ------------------------------------------------------------------------------------------- shapes
 
 
-def _check_shapes(files: Sequence[Path], ontology: Ontology, shapes: Path, report: Report) -> None:
+def _check_shapes(
+    files: Sequence[Path], ontology: Ontology, shapes: Path, report: Report, processes: int
+) -> None:
     """Files together with the ontology against the shapes; only violations stop the build."""
     together = chain(_lines(files), map(line_of, ontology.quads))
-    results = validation.validate(together, shapes, folder=files[0].parent, processes=os.cpu_count() or 1)
+    results = validation.validate(together, shapes, folder=files[0].parent, processes=processes)
     broken = [result for result in results if result.severity == "Violation"]
     report.warnings += [asdict(result) for result in results if result.severity != "Violation"]
     if broken:

@@ -139,7 +139,8 @@ def build(
         str,
         typer.Option(
             metavar="WORKERS",
-            help="Who loads records: processes, processes:N, or Spark (spark://HOST:PORT, local[N]).",
+            help="Who loads records: processes, processes:N (also for the steps after it), or Spark "
+            "(spark://HOST:PORT, local[N]).",
         ),
     ] = "processes",
 ) -> None:

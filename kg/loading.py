@@ -53,6 +53,10 @@ class Workers(Protocol):
     def at_once(self) -> int:
         """How many partitions may wait for them, beside the one that is asked for."""
 
+    @property
+    def processes(self) -> int:
+        """How many processes of this machine the build may use, for loading or for its other steps."""
+
     def submit(self, partition: Partition) -> Future[Loaded]:
         """Load a partition some time."""
 
@@ -85,7 +89,7 @@ class _Processes:
     """Processes of this machine, started when there is more than one partition to load."""
 
     def __init__(self, number: int) -> None:
-        self._number = number
+        self.processes = number
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> _Processes:
@@ -97,14 +101,14 @@ class _Processes:
 
     @property
     def at_once(self) -> int:
-        return 2 * self._number if self._number > 1 else 0
+        return 2 * self.processes if self.processes > 1 else 0
 
     def submit(self, partition: Partition) -> Future[Loaded]:
-        if self._number == 1:
+        if self.processes == 1:
             return _here(partition)
         if self._pool is None:
             # Not forked: this process may have threads by now.
-            self._pool = ProcessPoolExecutor(self._number, get_context("spawn"), _end_with_parent)
+            self._pool = ProcessPoolExecutor(self.processes, get_context("spawn"), _end_with_parent)
         try:
             return self._pool.submit(catalog.load_partition, partition)
         except BrokenProcessPool:

@@ -72,6 +72,10 @@ class Cluster:
         self._seen = time.monotonic()  # the last time that there was a worker
 
     @property
+    def processes(self) -> int:
+        return os.cpu_count() or 1
+
+    @property
     def at_once(self) -> int:
         cores: int = self._context.defaultParallelism
         return min(_JOBS, 2 * cores)

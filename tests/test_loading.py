@@ -275,11 +275,11 @@ def test_a_loading_process_that_is_killed_is_named(
 ) -> None:
     var = tmp_path / "var"
     with kg_build(var, records, "--on", "processes:2") as process:
-        while len(partitions(var)) < 2:
+        loaders: list[psutil.Process] = []
+        while len(loaders) < 2:
             assert process.poll() is None
             time.sleep(0.01)
-        loaders = [child for child in psutil.Process(process.pid).children() if _loads(child)]
-        assert len(loaders) == 2
+            loaders = [child for child in psutil.Process(process.pid).children() if _loads(child)]
         loaders[0].kill()
         _, errors = process.communicate()
     assert process.returncode == BuildError.exit_code
