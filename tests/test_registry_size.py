@@ -12,6 +12,7 @@ import pytest
 
 from bench import figures, registry_size
 from bench.registry_size import Place, watched
+from kg.engine.disk import STORE
 from kg.snapshot import Snapshot, current
 from tests.test_replicas import copied
 
@@ -20,6 +21,8 @@ from tests.test_replicas import copied
 def place(tiny: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(registry_size, "STARTS", 1)
     copied(tiny, tmp_path / "var")
+    # Other tests may have had the store written; here it is written by who is measured.
+    shutil.rmtree(tmp_path / "var" / "snapshots" / tiny.name / STORE, ignore_errors=True)
     return Place(tmp_path, studies=1, tell=lambda said: None)
 
 
