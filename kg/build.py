@@ -99,6 +99,7 @@ def build(
     progress = progress or Quiet()
     if version is not None:
         check_version(version)
+    loading.check_workers(on)
     infos = catalog.find_sources()
     extra = _checked(sources or {}, infos)
     fingerprint = _fingerprint(settings.root, extra, version)

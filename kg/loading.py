@@ -40,8 +40,10 @@ from loaders.record import reason_to_ignore
 
 FOLDER = "partitions"
 _FORMAT = 1  # of a kept partition
-_AT_ONCE = 128  # partitions sorted in memory together: about 200 MB
+_AT_ONCE = 128  # partitions sorted in memory together: 1.1 million lines of trials, 270 MB
 _LOOK = 1.0  # seconds between two looks at whether those who load are still there
+_PROCESSES = re.compile(r"processes(?::([1-9]\d{0,3}))?")
+_MASTER = re.compile(r"spark://\S+:\d+(,\S+:\d+)*|local\[(\d+|\*)\]")
 _UNUSED = timedelta(days=7)
 _TYPE = str(RDF.type).encode()
 
@@ -64,6 +66,14 @@ class Workers(Protocol):
         """Raise BuildError when nobody is left who could load anything."""
 
 
+def check_workers(on: str) -> None:
+    """Raise UsageError where a text names nobody who loads."""
+    if not _PROCESSES.fullmatch(on) and not _MASTER.fullmatch(on):
+        raise UsageError(
+            f"{on!r} is nobody who loads: processes, processes:4, spark://host:7077 or local[2] (Spark)"
+        )
+
+
 @contextmanager
 def workers(on: str) -> Iterator[Workers]:
     """Who loads: `processes` (one for each processor), `processes:N`, or the master of a Spark cluster.
@@ -71,18 +81,15 @@ def workers(on: str) -> Iterator[Workers]:
     A master is `spark://host:port`, or `local[N]` for Spark on this machine. Raises UsageError for anything
     else, and where pyspark is not installed; BuildError where the cluster does not answer.
     """
-    if number := re.fullmatch(r"processes(?::([1-9]\d{0,3}))?", on):
+    check_workers(on)
+    if number := _PROCESSES.fullmatch(on):
         with _Processes(int(number[1] or os.cpu_count() or 1)) as processes:
             yield processes
-    elif re.fullmatch(r"spark://\S+:\d+(,\S+:\d+)*|local\[(\d+|\*)\]", on):
+    else:
         from kg import spark
 
         with spark.cluster(on) as there:
             yield there
-    else:
-        raise UsageError(
-            f"{on!r} is nobody who loads: processes, processes:4, spark://host:7077 or local[2] (Spark)"
-        )
 
 
 class _Processes:

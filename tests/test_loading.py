@@ -25,7 +25,7 @@ from kg.errors import BuildError, SourceError, UsageError
 from kg.parts import Partition, Unit
 from kg.report import Quiet
 from kg.settings import Settings
-from kg.snapshot import current, read_lines
+from kg.snapshot import Snapshot, current, read_lines
 from kg.terms import ROOT
 from loaders import catalog
 from tests.peers import SparkCluster, free_port
@@ -183,6 +183,13 @@ def test_a_worker_with_other_code_is_refused(records: Path) -> None:
 def test_who_loads_must_be_there(on: str, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message), loading.workers(on.format(port=free_port())):
         pass
+
+
+def test_a_word_that_names_nobody_is_refused_though_nothing_is_to_be_done(embedded: Snapshot) -> None:
+    settings = Settings(var=embedded.folder.parent.parent)
+    assert build(settings).name == embedded.name
+    with pytest.raises(UsageError, match="'nobody' is nobody who loads"):
+        build(settings, on="nobody")
 
 
 class Steps(Quiet):
