@@ -60,6 +60,7 @@ _LAST_STEPS = {
     "write": "report.json",
     "index": "search.sqlite",
     "dump": "dump/*",
+    "changes": "changes.json",
 }  # and what each writes last
 _LOOK = 0.5  # seconds between two looks at memory
 _LOOKS = 240  # kept of them

@@ -125,6 +125,8 @@ def started(buildah: Buildah, container: str, told: Mapping[str, Any], port: int
                         break
                 except httpx.TransportError:
                     assert server.poll() is None, "the server ended before it was ready"
+            else:
+                raise AssertionError(f"the server is not ready after {SECONDS} s")
             yield address
         finally:
             os.kill(listener(port), getattr(signal, told["StopSignal"]))
