@@ -172,7 +172,7 @@ def build(
             snapshot = write_snapshot(
                 _merged(files),
                 settings.var,
-                in_order=True,
+                are_sorted=True,
                 version=version,
                 sources=[told.summary() for told in report.sources],
                 reports={"report.json": report.json(), "report.md": report.markdown()},

@@ -224,11 +224,15 @@ def _progress() -> Iterator[_Bar]:
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    # Drawn when there is news, not by a thread: a process that has threads cannot fork others for its work.
+    bar = Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, auto_refresh=False
+    )
+    with bar as progress:
         task = progress.add_task("start", total=None)
 
         def show(told: str) -> None:
-            progress.update(task, description=told)
+            progress.update(task, description=told, refresh=True)
 
         yield _Bar(show)
 

@@ -15,26 +15,27 @@ import heapq
 import json
 import os
 import re
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, groupby, islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from typing import IO, Protocol
 
 import zstandard
 
 from kg.errors import BuildError, CountMismatch, UsageError
-from kg.parts import Account, Loaded, Part, Partition, SourceInfo
+from kg.parts import Account, Loaded, Partition, SourceInfo
 from kg.report import Progress, SourceReport
 from kg.terms import RDF, expand
+from kg.workers import end_with_parent
 from loaders import catalog
 from loaders.record import reason_to_ignore
 
@@ -43,7 +44,7 @@ _FORMAT = 1  # of a kept partition
 _AT_ONCE = 128  # partitions sorted in memory together: 1.1 million lines of trials, 270 MB
 _LOOK = 1.0  # seconds between two looks at whether those who load are still there
 _PROCESSES = re.compile(r"processes(?::([1-9]\d{0,3}))?")
-_MASTER = re.compile(r"spark://\S+:\d+(,\S+:\d+)*|local\[(\d+|\*)\]")
+_MASTER = re.compile(r"spark://\S+:\d+(,\S+:\d+)*|local\[([1-9]\d*|\*)\]")
 _UNUSED = timedelta(days=7)
 _TYPE = str(RDF.type).encode()
 
@@ -115,24 +116,13 @@ class _Processes:
             return _here(partition)
         if self._pool is None:
             # Not forked: this process may have threads by now.
-            self._pool = ProcessPoolExecutor(self.processes, get_context("spawn"), _end_with_parent)
+            self._pool = ProcessPoolExecutor(self.processes, get_context("spawn"), end_with_parent)
         try:
             return self._pool.submit(catalog.load_partition, partition)
         except BrokenProcessPool:
             raise _lost(partition) from None
 
     def check(self) -> None: ...
-
-
-def _end_with_parent() -> None:
-    """In a process that loads: end when the one that builds is killed, which cannot say so."""
-
-    def watch() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def _here(partition: Partition) -> Future[Loaded]:
@@ -165,8 +155,10 @@ class _Kept:
 
 @dataclass(frozen=True)
 class Source:
-    """A source, loaded: its lines, sorted and unique, in a file (zstd); what became of its fields; a line for
-    each predicate and class that it uses."""
+    """A source, loaded: `file` holds its lines, sorted and unique (zstd); `told` what became of its fields.
+
+    `terms` are a line for each predicate and class that it uses.
+    """
 
     info: SourceInfo
     file: Path
@@ -199,10 +191,14 @@ def load(
         if embedded:
             _check_counts(info, account, kept)
         if files or embedded:
-            told.add(Part(info, files, embedded, iter(()), account), reason_to_ignore)
+            told.add(info, files, account, reason_to_ignore, embedded=embedded)
         every += kept
     file = work / f"{info.name}.nq.zst"
-    told.quads = _merge([one.lines for one in every], file, work)
+    if len(every) == 1:
+        shutil.copyfile(every[0].lines, file)
+        told.quads = every[0].quads
+    else:
+        told.quads = _merge([one.lines for one in every], file, work)
     told.seconds = round(time.perf_counter() - started, 3)
     terms = {line.split(b" ", 2)[1]: line for one in every for line in one.terms}
     classes = {line.split(b" ", 3)[2]: line for one in every for line in one.terms if _is_type(line)}
@@ -220,7 +216,7 @@ def _loaded(
     seen: dict[str, tuple[str, str]] = {}
     done = before
     left = _Left(files)
-    for partition, found in _in_order(catalog.divide(name, files), folder, them):
+    for partition, found in _each(catalog.divide(name, files), folder, them):
         twice = found.records.keys() & seen.keys()
         if twice:
             for record in sorted(twice):
@@ -244,7 +240,7 @@ class _Left:
         self._total = sum(self._sizes.values())
         self._passed = 0
         self._file = ""
-        self._begun, self._from = time.monotonic(), 0
+        self._begun = time.monotonic()
 
     def seconds(self, partition: Partition) -> float | None:
         """For the rest, when a partition is done; None where that cannot be told yet."""
@@ -257,12 +253,10 @@ class _Left:
                 self._file = file
         read = self._passed + unit.end
         took = time.monotonic() - self._begun
-        return (self._total - read) * took / read if read and took > 1 else None
+        return max(0, self._total - read) * took / read if read and took > 1 else None
 
 
-def _in_order(
-    partitions: Iterator[Partition], folder: Path, them: Workers
-) -> Iterator[tuple[Partition, _Kept]]:
+def _each(partitions: Iterator[Partition], folder: Path, them: Workers) -> Iterator[tuple[Partition, _Kept]]:
     """Each partition with what it gave. One without a second is loaded here, too."""
     first = list(islice(partitions, 2))
     waiting: deque[tuple[Partition, Path, _Kept | Future[Loaded]]] = deque()
@@ -272,14 +266,20 @@ def _in_order(
         kept = found if isinstance(found, _Kept) else _keep(path, _result(partition, found, them))
         return partition, kept
 
-    for partition in chain(first, partitions):
-        path = folder / catalog.key(partition)
-        found = _read(path) or (them.submit(partition) if len(first) > 1 else _here(partition))
-        waiting.append((partition, path, found))
-        if len(waiting) > them.at_once:
+    try:
+        for partition in chain(first, partitions):
+            path = folder / catalog.key(partition)
+            found = _read(path) or (them.submit(partition) if len(first) > 1 else _here(partition))
+            waiting.append((partition, path, found))
+            if len(waiting) > them.at_once:
+                yield done()
+        while waiting:
             yield done()
-    while waiting:
-        yield done()
+    finally:
+        # After an error: what others have loaded meanwhile is kept, too.
+        for _, path, found in waiting:
+            if isinstance(found, Future) and found.done() and not found.cancelled() and not found.exception():
+                _keep(path, found.result())
 
 
 def _result(partition: Partition, future: Future[Loaded], them: Workers) -> Loaded:
@@ -364,14 +364,17 @@ def _read(path: Path) -> _Kept | None:
 
 
 def forget(var: Path, oldest: datetime) -> None:
-    """Remove what was kept of partitions that no build used for a week before a time.
+    """Remove what was kept of partitions that no build used for a week before a time, and what a kill left.
 
     The time is that of the oldest snapshot that is kept: going back to it, and on from it, stays quick.
+    What cannot be removed stays: that is no reason for a build to fail.
     """
-    for told in (var / FOLDER).glob("*/*.json"):
-        if told.stat().st_mtime < (oldest - _UNUSED).timestamp():
-            told.unlink(missing_ok=True)
-            told.with_name(told.name.removesuffix(".json") + ".nq.zst").unlink(missing_ok=True)
+    limit = (oldest - _UNUSED).timestamp()
+    for path in (var / FOLDER).glob("*/*"):
+        told = path.with_name(path.name.removesuffix(".nq.zst").removesuffix(".json") + ".json")
+        with suppress(OSError):
+            if (told if told.exists() else path).stat().st_mtime < limit:
+                path.unlink()
 
 
 # ------------------------------------------------------------------------------------------- merging
@@ -397,9 +400,6 @@ def _merge(files: Sequence[Path], target: Path, work: Path) -> int:
     In two rounds: some files at a time in memory, then the outcomes line by line. So no more files are open
     at once than there are groups of them.
     """
-    if len(files) == 1:
-        os.link(files[0], target)
-        return sum(1 for _ in _lines_of(target))
     with ExitStack() as stack:
         rounds: list[Iterator[bytes]] = []
         for start in range(0, len(files), _AT_ONCE):

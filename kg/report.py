@@ -8,12 +8,13 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from kg.parts import Part, SourceInfo
+from kg.parts import Account, SourceInfo
 
 
 class Progress(Protocol):
@@ -57,14 +58,21 @@ class SourceReport:
     unreadable: dict[str, int] = field(default_factory=dict)  # "what: problem" -> times a rule found no value
     seconds: float = 0.0
 
-    def add(self, part: Part, reason: Callable[[str, SourceInfo], str | None]) -> None:
-        """Take over what became of a part's fields, once its quads are exhausted."""
-        for path in part.files:
+    def add(
+        self,
+        source: SourceInfo,
+        files: Iterable[Path],
+        account: Account,
+        reason: Callable[[str, SourceInfo], str | None],
+        *,
+        embedded: bool,
+    ) -> None:
+        """Take over what became of the fields of some files."""
+        for path in files:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size = path.stat().st_size
-            self.files.append({"name": path.name, "sha256": sha256, "bytes": size, "embedded": part.embedded})
-        account = part.account
+            self.files.append({"name": path.name, "sha256": sha256, "bytes": size, "embedded": embedded})
         self.records += account.records
         for mine, counts in (
             (self.taken, account.taken),
@@ -75,7 +83,7 @@ class SourceReport:
             for name, count in counts.items():
                 mine[name] = mine.get(name, 0) + count
         for name, count in account.ignored.items():
-            entry = self.ignored.setdefault(name, {"count": 0, "reason": reason(name, part.source)})
+            entry = self.ignored.setdefault(name, {"count": 0, "reason": reason(name, source)})
             entry["count"] += count
 
     def summary(self) -> dict[str, Any]:

@@ -172,11 +172,11 @@ def write_snapshot(
     version: str,
     sources: Sequence[Mapping[str, Any]] = (),
     reports: Mapping[str, str] | None = None,
-    in_order: bool = False,
+    are_sorted: bool = False,
 ) -> Snapshot:
     """Write quads as a snapshot in `var/snapshots`, verify what stands on disk, and open it; publish nothing.
 
-    `quads` may hold canonical lines (`line_of`) instead of quads; with `in_order` it holds nothing else and
+    `quads` may hold canonical lines (`line_of`) instead of quads; with `are_sorted` it holds nothing else and
     they come sorted, some perhaps twice, so that they are not sorted again: ValueError where one does not.
     Every quad has a named graph: ValueError otherwise. `version` is a date; `sources` goes into the
     manifest; `reports` are further files by name.
@@ -188,7 +188,7 @@ def write_snapshot(
         folder = work / "snapshot"
         folder.mkdir()
         digest, graphs = _write_sorted(
-            cast(Iterable[bytes], quads) if in_order else sorted_unique(quads, work), folder / DATA
+            cast(Iterable[bytes], quads) if are_sorted else sorted_unique(quads, work), folder / DATA
         )
         manifest = {
             "format": FORMAT,
@@ -215,7 +215,7 @@ def _write_sorted(lines: Iterable[bytes], target: Path) -> tuple[str, Counter[st
     digest = hashlib.sha256()
     by_graph: Counter[bytes] = Counter()
     with packed(target) as file:
-        for some in _in_order(lines):
+        for some in _once_each(lines):
             text = b"".join(some)
             digest.update(text)
             by_graph.update(line[line.rindex(b" ", 0, -3) + 1 : -3] for line in some)
@@ -224,7 +224,7 @@ def _write_sorted(lines: Iterable[bytes], target: Path) -> tuple[str, Counter[st
     return digest.hexdigest(), Counter({graph.decode().strip("<>"): n for graph, n in by_graph.items()})
 
 
-def _in_order(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _once_each(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Some lines at a time, each once; ValueError for one that does not come sorted."""
     rest, last = iter(lines), b""
     while some := list(islice(rest, _AT_ONCE)):

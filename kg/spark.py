@@ -69,7 +69,7 @@ class Cluster:
     def __init__(self, context: Any, master: str) -> None:
         self._context, self._master = context, master
         self._threads = ThreadPoolExecutor(_JOBS, thread_name_prefix="spark-job")
-        self._seen = time.monotonic()  # the last time that there was a worker
+        self._alone: float | None = None  # since when no worker was seen
 
     @property
     def processes(self) -> int:
@@ -81,9 +81,16 @@ class Cluster:
         return min(_JOBS, 2 * cores)
 
     def close(self) -> None:
-        """Leave the cluster; what is not done there is given up."""
+        """Leave the cluster; what is not done there is given up. The build goes on without Java."""
+        bridge = self._context._gateway
         self._context.stop()
         self._threads.shutdown(cancel_futures=True)
+        # pyspark keeps Java, and a thread, for the next context; a process with threads cannot be forked.
+        kind = type(self._context)
+        kind._gateway = kind._jvm = None
+        bridge.shutdown()
+        bridge.proc.stdin.close()
+        bridge.proc.wait()
 
     def submit(self, partition: Partition) -> Future[Loaded]:
         return self._threads.submit(self._load, partition)
@@ -104,8 +111,10 @@ class Cluster:
 
     def check(self) -> None:
         if not self._master.startswith("spark://") or self._workers():
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > _PATIENCE:
+            self._alone = None
+        elif self._alone is None:
+            self._alone = time.monotonic()
+        elif time.monotonic() - self._alone > _PATIENCE:
             self._context.cancelAllJobs()
             raise BuildError(
                 f"{self._master}: has had no worker for {_PATIENCE:.0f} s. Nothing was published; what was "
@@ -153,4 +162,7 @@ def _answers(master: str) -> None:
 
 
 def _first_line(problem: Exception) -> str:
-    return str(problem).strip().splitlines()[0][:300] if str(problem).strip() else type(problem).__name__
+    """What went wrong, in a line; of an error of Java its own words, not those of the bridge to it."""
+    java = getattr(problem, "java_exception", None)
+    text = str(problem if java is None else java.toString()).strip()
+    return text.splitlines()[0][:300] if text else type(problem).__name__

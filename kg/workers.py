@@ -53,10 +53,8 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
-    """In a worker: know the work; end when the process that forked it is killed, which cannot say so."""
-    global _work
-    _work = work
+def end_with_parent() -> None:
+    """In a process of a pool: end when the one that started it is killed, which cannot say so."""
 
     def watch() -> None:
         if (parent := parent_process()) is not None:
@@ -64,6 +62,12 @@ def _begin(work: Callable[[Any], Any]) -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    global _work
+    _work = work
+    end_with_parent()
 
 
 def _do(item: Any) -> Any:

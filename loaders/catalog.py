@@ -42,6 +42,9 @@ from loaders.record import Record
 FOLDER = Path(__file__).resolve().parent
 _ROOMS = ("terms", "parts", "errors")  # what loaders see of `kg`
 
+# They read what loaders read: another version may read it otherwise.
+_PACKAGES = ("pyoxigraph", "pyyaml", "obonet", "py-horned-owl")
+
 # A partition ends after a unit whose bytes say so, which is one in so many: a unit that comes, goes or
 # changes spoils the partition it is in, and leaves the next ones as they were.
 _UNITS = 32
@@ -197,7 +200,8 @@ def code(name: str) -> str:
         inputs.append(ROOT / "ontology" / "prefixes.json")
     else:
         inputs += (ROOT / "ontology").rglob("*")
-    seen = hashlib.sha256(f"{sys.version_info[:2]} {version('pyoxigraph')}".encode())
+    packages = [f"{package} {version(package)}" for package in _PACKAGES]
+    seen = hashlib.sha256(f"{sys.version_info[:2]} {packages}".encode())
     for path in sorted(path for path in inputs if path.is_file() and path.suffix != ".pyc"):
         seen.update(f"{path.parent.name}/{path.name} {_digest(path)}\n".encode())
     return seen.hexdigest()

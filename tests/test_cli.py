@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from kg import cli
 from kg.snapshot import Snapshot, current, publish, snapshot_of_files
 from kg.terms import ROOT
 
@@ -229,3 +231,13 @@ def test_serve_prints_an_address_and_a_curl_that_answers_and_stops_on_ctrl_c(var
     assert done.stdout.splitlines() == ["graph,quads", "https://w3id.org/stroma/graph/file/trials.ttl,2"]
     assert (busy.returncode, "PORT=" in busy.stderr) == (2, True)
     assert (process.returncode, errors) == (130, "")
+
+
+def test_progress_on_a_terminal_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build forks others for its work, which a process that has threads must not."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    before = threading.active_count()
+    with cli._progress() as bar:
+        bar.step("load")
+        bar.advance(1_000, 90.0)
+        assert threading.active_count() == before

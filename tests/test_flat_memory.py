@@ -33,7 +33,7 @@ def peaks(folder: Path, trials: int) -> dict[str, int]:
     for name, step in {
         "census": lambda: census.count(lines(trials), folder),
         "write": lambda: made.append(
-            write_snapshot(lines(trials), folder, version="2026-11-22", in_order=True)
+            write_snapshot(lines(trials), folder, version="2026-11-22", are_sorted=True)
         ),
         "index": lambda: write_index(made[0]),
         "dump": lambda: write_dump(made[0]),

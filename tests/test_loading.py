@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -120,9 +121,7 @@ def test_a_bad_record_is_named_whoever_loads_it(
     assert partitions(tmp_path / "var"), "what came before it is kept"
 
 
-def test_a_whole_build_is_the_same_on_spark(
-    records: Path, tmp_path: Path, cluster: SparkCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whole_build_is_the_same_on_spark(records: Path, tmp_path: Path, cluster: SparkCluster) -> None:
     here, there = Settings(var=tmp_path / "here"), Settings(var=tmp_path / "there")
     sources = {"clinicaltrials": [records]}
     one = build(here, sources=sources, on="processes:1")
@@ -177,6 +176,7 @@ def test_a_worker_with_other_code_is_refused(records: Path) -> None:
     [
         ("spark", UsageError, r"'spark' is nobody who loads: processes, processes:4, spark://"),
         ("processes:0", UsageError, "nobody who loads"),
+        ("local[0]", UsageError, "nobody who loads"),
         ("spark://127.0.0.1:{port}", BuildError, "no master of Spark answers"),
     ],
 )
@@ -271,7 +271,9 @@ def test_a_build_that_is_killed_goes_on_where_it_was(
         process.send_signal(signal.SIGKILL)
         process.communicate()
     folder = var / loading.FOLDER / INFO.name
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.nq.zst")}
+    told = (folder / name for name in partitions(var))  # the account is written last
+    files = [path.with_name(path.name.replace(".json", ".nq.zst")) for path in told]
+    kept = {path: path.stat().st_mtime_ns for path in files}
     assert lines(load(records, var)) == expected
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "none of them was written again"
     assert len(partitions(var)) > len(kept)
@@ -326,6 +328,22 @@ def kg_build(var: Path, records: Path, *arguments: str) -> Iterator[subprocess.P
             process.kill()
 
 
+def test_what_no_build_used_for_long_is_forgotten_and_what_a_kill_left(records: Path, tmp_path: Path) -> None:
+    load(records, tmp_path)
+    folder = tmp_path / loading.FOLDER / INFO.name
+    used = set(folder.iterdir())
+    old = min(used)
+    gone = {path for path in used if path.name.startswith(old.name.partition(".")[0])}
+    assert len(gone) == 2
+    left = {folder / ".ab.nq.zst-1", folder / "ab.nq.zst"}
+    for path in left:
+        path.touch()
+    for path in gone | left:
+        os.utime(path, (0, 0))
+    loading.forget(tmp_path, datetime(2026, 1, 1, tzinfo=UTC))
+    assert set(folder.iterdir()) == used - gone
+
+
 # ---------------------------------------------------------------------------------------- twice
 
 
@@ -378,7 +396,9 @@ print(*opened, sep="\\n")
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20), max_size=400), st.data())
-def test_a_unit_that_comes_spoils_two_partitions_at_most(pieces: list[bytes], data: st.DataObject) -> None:
+def test_a_unit_that_comes_moves_the_ends_of_two_partitions_at_most(
+    pieces: list[bytes], data: st.DataObject
+) -> None:
     at = data.draw(st.integers(0, len(pieces)))
     more = [*pieces[:at], data.draw(st.binary(min_size=1, max_size=20)), *pieces[at:]]
     before, after = (

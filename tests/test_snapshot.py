@@ -115,11 +115,11 @@ def test_lines_that_come_in_order_are_not_sorted_again_and_give_the_same(
     for at_once in (1, 2, 10_000):
         monkeypatch.setattr("kg.snapshot._AT_ONCE", at_once)
         twice = [line for line in lines for _ in range(2)]
-        given = write_snapshot(twice, tmp_path / f"given{at_once}", version="2026-11-22", in_order=True)
+        given = write_snapshot(twice, tmp_path / f"given{at_once}", version="2026-11-22", are_sorted=True)
         assert (given.hash, given.graphs) == (sorted_here.hash, sorted_here.graphs)
         assert given.data.read_bytes() == sorted_here.data.read_bytes()
         with pytest.raises(ValueError, match="come sorted"):
-            write_snapshot(lines[::-1], tmp_path / "wrong", version="2026-11-22", in_order=True)
+            write_snapshot(lines[::-1], tmp_path / "wrong", version="2026-11-22", are_sorted=True)
 
 
 def test_a_quad_without_a_named_graph_is_refused(tmp_path: Path) -> None:

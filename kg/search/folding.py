@@ -55,7 +55,7 @@ def fold(text: str) -> list[str]:
 
 
 def as_words(identifier: str) -> str:
-    """An identifier, or the last part of one, as people would write it: `UCMSCProduct` -> `UCMSC Product`."""
+    """An identifier, or its last part, as people write it: `hasTissueSource` -> `has Tissue Source`."""
     return _JOINT.sub(" ", identifier).strip()
 
 
