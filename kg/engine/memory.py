@@ -620,15 +620,16 @@ class MemoryEngine:
         self._forget(mine)
         if self._stopping:
             return
-        self._start(self._bury(mine))
+        # Not when `_bury` begins: the keeper may be heard to be gone before that, and tells all who wait.
+        exit = self._exits.setdefault(mine.id, asyncio.get_running_loop().create_future())
+        self._start(self._bury(mine, exit))
         if was_ready:
             self._refill()
         else:
             # It never came to work: whatever hinders it (memory, processes) needs a moment.
             asyncio.get_running_loop().call_later(0.5, self._refill)
 
-    async def _bury(self, mine: _Worker) -> None:
-        exit = self._exits.setdefault(mine.id, asyncio.get_running_loop().create_future())
+    async def _bury(self, mine: _Worker, exit: asyncio.Future[dict[str, Any]]) -> None:
         try:
             async with asyncio.timeout(1):
                 said = await exit
