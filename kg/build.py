@@ -127,6 +127,8 @@ def build(
         shapes = settings.root / "ontology" / "shapes"
         with report.step("check shapes", progress):
             _check_shapes(files, ontology, shapes, report, processes)
+            for what in validation.looks_beyond(shapes):
+                progress.note(f"shapes are checked with the whole graph in memory: {what}")
 
         with report.step("infer", progress):
             inferred = work / "inferred.nq"
@@ -309,7 +311,7 @@ def _lines(files: Sequence[Path]) -> Iterator[bytes]:
 
 def _merged(files: Sequence[Path]) -> Iterator[bytes]:
     """The lines of files that are sorted, sorted; one that stands in two of them comes twice."""
-    yield from heapq.merge(*(_lines([file]) for file in files))
+    return heapq.merge(*(_lines([file]) for file in files))
 
 
 def _kept(lines: Iterable[bytes], file: Path) -> Path:
@@ -334,8 +336,12 @@ def _check_shapes(
     files: Sequence[Path], ontology: Ontology, shapes: Path, report: Report, processes: int
 ) -> None:
     """Files together with the ontology against the shapes; only violations stop the build."""
-    together = chain(_lines(files), map(line_of, ontology.quads))
-    results = validation.validate(together, shapes, folder=files[0].parent, processes=processes)
+    defined = sorted(map(line_of, ontology.quads))
+
+    def stated() -> Iterator[bytes]:
+        return heapq.merge(defined, _merged(files))
+
+    results = validation.validate(stated, shapes, folder=files[0].parent, processes=processes)
     broken = [result for result in results if result.severity == "Violation"]
     report.warnings += [asdict(result) for result in results if result.severity != "Violation"]
     if broken:

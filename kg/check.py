@@ -213,7 +213,7 @@ def _referee(ontology: Ontology) -> Finding:
 
 def _shapes(snapshot: Snapshot, shapes: Path) -> Finding:
     try:
-        results = validation.validate(read_lines(snapshot), shapes)
+        results = validation.validate(lambda: read_lines(snapshot), shapes)
     except OntologyError as problem:
         return Finding("shapes", False, str(problem))
     broken = [result for result in results if result.severity == "Violation"]

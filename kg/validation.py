@@ -7,31 +7,27 @@ that they reach it in groups of things, which keeps memory flat. Callers see Vio
 
 from __future__ import annotations
 
+import heapq
 import re
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
-from zlib import crc32
 
 import shacl
-from pyoxigraph import BlankNode, Literal, NamedNode, Quad, RdfFormat, Triple, parse
+from pyoxigraph import BlankNode, Literal, NamedNode, RdfFormat, Triple, parse
 
 from kg.errors import OntologyError
-from kg.snapshot import line_of
+from kg.snapshot import sorted_unique
 from kg.terms import RDF, RDFS, compress
 from kg.workers import in_order
 
 # One shape that fails everywhere gives a result for each thing; this many are enough to see it.
 MOST = 10_000
-# Quads the engine reads at once. No more groups than buckets: they grow beyond 300 million quads.
-# A worker's peak was 225 MB at 3 million quads and 487 MB at 9 million; equal groups, one after another, are
-# flat (125 MB for 150,000 quads each), so what grows is not known yet.
-AT_ONCE = 300_000
-_BUCKETS = 1_000
-_HELD = 32_000  # bytes of a bucket before they are written: so many files may not be open at once
+AT_ONCE = 100_000  # quads the engine reads at once: it takes about 100 MB for them
+_RUN = 50_000  # lines sorted in memory at once: about 20 MB
 
 
 @dataclass(frozen=True, order=True)
@@ -51,7 +47,7 @@ class Violation:
 
 
 def validate(
-    quads: Iterable[Quad | bytes],
+    stated: Callable[[], Iterable[bytes]],
     shapes: Path,
     *,
     folder: Path | None = None,
@@ -60,33 +56,40 @@ def validate(
 ) -> list[Violation]:
     """What in some quads breaks the shapes of a folder (`*.ttl`), sorted; graphs are read as their union.
 
-    `quads` may hold N-Quads lines (`line_of`). They must hold the ontology too, for a shape of a class to
-    reach the instances of its subclasses. `folder` is where they stand meanwhile; `at_once` how many the
-    engine reads at a time, where every shape looks at one thing and its own statements only: otherwise it
-    reads all. `processes` share the groups, which changes no result. Stops after 10,000 results of severity
-    Violation. Raises OntologyError for shapes that do not parse, or a folder without any; BuildError when one
-    of the processes dies.
+    `stated` gives the quads, as N-Quads lines in canonical order, as often as it is called. They must hold
+    the ontology too, for a shape of a class to reach the instances of its subclasses. `at_once` is how many
+    the engine reads at a time; it reads all where `looks_beyond` tells of any shape. A group stands in
+    `folder` meanwhile. `processes` share the groups, which changes no result. Stops after 10,000 results of
+    severity Violation; of others the first 10,000 stay. Raises OntologyError for shapes that do not parse, or
+    a folder without any; BuildError when one of the processes dies.
     """
     triples = _read(shapes)
-    compiled = _compile(triples, shapes)
-    incoming = _incoming(triples)
-    buckets = _BUCKETS if _looks_at_single_things(triples, incoming) else 1
-    found: set[Violation] = set()
+    together = bool(_looking_beyond(triples))
+    incoming = frozenset[bytes]() if together else _incoming(triples)
+    compiled = _compile(triples if together else _turned(triples), shapes)
 
     def check(group: Path) -> list[Violation]:
-        report = compiled.validate_file(str(group), max_results=MOST)
+        # Without a limit, which could let warnings hide what stops a build.
+        report = compiled.validate_file(str(group))
         group.unlink()
-        return [_violation(result) for result in report.results]
+        return _most(map(_violation, report.results))
 
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        groups = _groups(quads, incoming, Path(work), buckets, at_once)
+        whole = _whole(stated(), Path(work))
+        groups = whole if together else _groups(stated, incoming, Path(work), at_once)
+        found: list[Violation] = []
         # Closed before the folder goes: workers may still read there when enough is found.
         with closing(in_order(check, groups, processes)) as checked:
             for results in checked:
-                found.update(results)
+                found = _most([*found, *results])
                 if sum(violation.severity == "Violation" for violation in found) >= MOST:
                     break
     return sorted(found)
+
+
+def looks_beyond(shapes: Path) -> list[str]:
+    """What the shapes of a folder say that can only be checked with all quads in memory, for a message."""
+    return _looking_beyond(_read(shapes))
 
 
 def _violation(result: shacl.Result) -> Violation:
@@ -94,71 +97,80 @@ def _violation(result: shacl.Result) -> Violation:
         result.severity,
         compress((result.root_shape or result.source_shape or "").strip("<>")),
         result.focus_node.strip("<>"),
-        _curies(result.path or ""),
+        _curies(_TURNED.sub(r"^\1", result.path or "")),
         result.value or "",
         result.message or f"breaks {result.component}",
     )
 
 
+def _most(found: Iterable[Violation]) -> list[Violation]:
+    """The first of those that stop a build, and the first of the others."""
+    ordered = sorted(set(found))
+    broken = (violation for violation in ordered if violation.severity == "Violation")
+    others = (violation for violation in ordered if violation.severity != "Violation")
+    return [*islice(broken, MOST), *islice(others, MOST)]
+
+
 # ------------------------------------------------------------------------------------- groups of things
 
 
+def _whole(lines: Iterable[bytes], work: Path) -> Iterator[Path]:
+    file = work / "whole.nq"
+    with file.open("wb") as target:
+        target.writelines(lines)
+    yield file
+
+
 def _groups(
-    quads: Iterable[Quad | bytes], incoming: frozenset[bytes], work: Path, buckets: int, at_once: int
+    stated: Callable[[], Iterable[bytes]], incoming: frozenset[bytes], work: Path, at_once: int
 ) -> Iterator[Path]:
-    """The quads in files: a thing's statements in one, and with them those that an inverse path follows."""
-    hierarchy: list[bytes] = []  # which class is below which goes with every group
-    paths = [work / f"bucket-{number}.nq" for number in range(buckets)]
-    held = [bytearray() for _ in paths]
-    sizes = [0] * buckets
+    """The quads in files of `at_once` or few more: what is stated about a thing is in one of them.
 
-    def put(number: int, line: bytes) -> None:
-        sizes[number] += 1
-        held[number] += line
-        if len(held[number]) > _HELD:
-            write(number)
+    A statement with an `incoming` property is there once more, as one about the thing it leads to; which
+    class is below which is in every file.
+    """
+    hierarchy: list[bytes] = []
+    turn = _TURN.encode()
 
-    def write(number: int) -> None:
-        with paths[number].open("ab") as file:
-            file.write(held[number])
-        held[number].clear()
+    def turned() -> Iterator[bytes]:
+        for line in stated():
+            subject, predicate, rest = line.split(b" ", 2)
+            if predicate in incoming and rest[:1] != b'"':  # a text is no thing
+                value, graph = rest.split(b" ", 1)
+                yield b"%b %b%b> %b %b" % (value, predicate[:-1], turn, subject, graph)
+            elif predicate == _SUBCLASS:
+                hierarchy.append(line)
 
-    last, home = b"", 0
-    for quad in quads:
-        line = quad if isinstance(quad, bytes) else line_of(quad)
-        subject, predicate, rest = line.split(b" ", 2)
-        if predicate == _SUBCLASS:
-            hierarchy.append(line)
-            continue
-        if subject != last:
-            last, home = subject, crc32(subject) % buckets
-        put(home, line)
-        if predicate in incoming:
-            put(crc32(rest.split(b" ", 1)[0]) % buckets, line)
-    start = 0
-    while start < buckets:
-        end, size = start + 1, sizes[start]
-        while end < buckets and size + sizes[end] <= at_once:
-            size += sizes[end]
-            end += 1
-        group = work / f"group-{start}.nq"
-        with group.open("wb") as target:
+    # The hierarchy is known when the first of these comes: they are sorted before.
+    lines = heapq.merge(sorted_unique(turned(), work, _RUN), stated())
+    rest: list[bytes] = []
+    for number in count():
+        group = rest + list(islice(lines, at_once))
+        if not group:
+            return
+        last, rest = _subject(group[-1]), []
+        for line in lines:
+            if _subject(line) != last:
+                rest = [line]
+                break
+            group.append(line)
+        file = work / f"group-{number}.nq"
+        with file.open("wb") as target:
             target.writelines(hierarchy)
-            for path, rest_of_it in zip(paths[start:end], held[start:end], strict=True):
-                if path.exists():
-                    with path.open("rb") as lines:
-                        shutil.copyfileobj(lines, target)
-                    path.unlink()
-                target.write(rest_of_it)
-                rest_of_it.clear()
-        yield group
-        start = end
+            target.writelines(group)
+        yield file
+
+
+def _subject(line: bytes) -> bytes:
+    return line[: line.index(b" ")]
 
 
 def _sh(name: str) -> NamedNode:
     return NamedNode(f"http://www.w3.org/ns/shacl#{name}")
 
 
+_TURN = "-turned-round"  # ends a property that leads from an object to a subject
+_TURNED = re.compile(f"(<[^<>]*){_TURN}(?=>)")
 _SUBCLASS = str(RDFS.subClassOf).encode()
 # These look at a thing's neighbours, or at things wherever they are mentioned.
 _WIDE = frozenset(
@@ -168,47 +180,62 @@ _WIDE = frozenset(
         *("zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath"),
     )
 )
-# A pattern of a SPARQL constraint that begins with another variable than $this.
-_ABOUT_ANOTHER = re.compile(r"[.{;]\s*\?(?!this\b)\w+\s")
+# A pattern of a SPARQL constraint that begins with another variable than $this, or goes backwards.
+_ABOUT_ANOTHER = re.compile(r"[.{;]\s*\?(?!this\b)\w+\s|(?<!\^)\^(?!\^)")
 
 
 def _incoming(triples: Iterable[Triple]) -> frozenset[bytes]:
-    """The properties of inverse paths."""
+    """The properties of inverse paths, as N-Quads tokens."""
     return frozenset(str(t.object).encode() for t in triples if t.predicate == _sh("inversePath"))
 
 
-def _looks_at_single_things(triples: list[Triple], incoming: frozenset[bytes]) -> bool:
-    """Whether each shape needs no more than a thing's own statements, one inverse step, and the classes.
+def _turned(triples: list[Triple]) -> Iterator[Triple]:
+    """Shapes with paths along the statements that `_groups` turns round, where they have inverse paths."""
+    paths: dict[object, NamedNode] = {
+        t.subject: NamedNode(t.object.value + _TURN)
+        for t in triples
+        if t.predicate == _sh("inversePath") and isinstance(t.object, NamedNode)
+    }
+    for t in triples:
+        if t.subject not in paths:
+            yield Triple(t.subject, t.predicate, paths.get(t.object, t.object))
+
+
+def _looking_beyond(triples: list[Triple]) -> list[str]:
+    """What of the shapes needs more than a thing's own statements, one inverse step, and the classes.
 
     Of a SPARQL constraint only the first term of each pattern is looked at: write them about $this alone.
     """
     about: dict[object, list[Triple]] = {}
     for t in triples:
         about.setdefault(t.subject, []).append(t)
-    everywhere = {*incoming, _SUBCLASS}
-    if str(RDF.type).encode() in incoming:
-        return False
+    found = []
     for t in triples:
-        if t.predicate in _WIDE:
-            return False
-        if t.predicate == _sh("targetSubjectsOf") and str(t.object).encode() in everywhere:
-            return False
+        if t.predicate in _WIDE or (
+            (t.predicate == _sh("inversePath") and not isinstance(t.object, NamedNode))
+            or (t.predicate == _sh("targetSubjectsOf") and t.object == RDFS.subClassOf)
+        ):
+            found.append(f"{_name(t.predicate)} {_name(t.object)}")
         if t.predicate == _sh("select") and (
             not isinstance(t.object, Literal)
             or _ABOUT_ANOTHER.search(re.sub(r"<[^>]*>", "<>", t.object.value))
         ):
-            return False
+            found.append("sh:select with a pattern that is not about $this")
         if t.predicate == _sh("path"):
             if any(step.predicate == RDF.first for step in about.get(t.object, ())):
-                return False  # a sequence
+                found.append("sh:path with a sequence")
             inner = [other.object for other in about[t.subject] if other.predicate != _sh("path")]
             while inner:
                 for step in about.get(inner.pop(), ()):
                     if step.predicate in (_sh("property"), _sh("path")):
-                        return False  # a shape of the values
-                    if isinstance(step.object, BlankNode):
+                        found.append(f"a shape of the values of {_name(t.object)}")
+                    elif isinstance(step.object, BlankNode):
                         inner.append(step.object)
-    return True
+    return sorted(set(found))
+
+
+def _name(term: object) -> str:
+    return compress(term.value) if isinstance(term, NamedNode) else "of a path or list"
 
 
 # ------------------------------------------------------------------------------------------ shapes

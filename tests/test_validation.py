@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
+from kg import validation
 from kg.errors import OntologyError
 from kg.snapshot import line_of
-from kg.terms import RDF, RDFS, STROMA, XSD, mint
-from kg.validation import Violation, validate
+from kg.terms import RDF, RDFS, ROOT, STROMA, XSD, mint
+from kg.validation import Violation, looks_beyond
+from kg.validation import validate as validate_lines
 
 GRAPH = mint("graph", "literature")
 SHAPES = """
@@ -45,6 +49,13 @@ def observation(number: int, group: bool = True, **values: str) -> list[Quad]:
         kind = XSD.decimal if name == "percentage" else XSD.integer
         quads.append(Quad(subject, STROMA(name), Literal(value, datatype=kind), GRAPH))
     return quads
+
+
+def validate(
+    quads: list[Quad], shapes: Path, *, at_once: int = 100_000, processes: int = 1
+) -> list[Violation]:
+    lines = sorted(map(line_of, quads))
+    return validate_lines(lambda: lines, shapes, at_once=at_once, processes=processes)
 
 
 def test_data_that_keep_the_shapes_give_no_violation(shapes: Path) -> None:
@@ -91,17 +102,13 @@ def test_a_shape_of_a_class_reaches_instances_of_its_subclasses(shapes: Path) ->
     assert len(validate([*ontology, *data], shapes)) == 1
 
 
-def test_lines_are_read_like_quads(shapes: Path) -> None:
-    data = observation(1, group=False) + observation(2, percentage="101")
-
-    assert validate(map(line_of, data), shapes) == validate(data, shapes)
-
-
 INVERSE = """
 @prefix sh: <http://www.w3.org/ns/shacl#> .
 @prefix stroma: <https://w3id.org/stroma/ontology/> .
 stroma:ArmShape a sh:NodeShape ; sh:targetClass stroma:TrialArm ;
   sh:property [ sh:path [ sh:inversePath stroma:hasArm ] ; sh:minCount 1 ; sh:message "is of no trial"@en ] .
+stroma:TrialShape a sh:NodeShape ; sh:targetSubjectsOf stroma:hasArm ;
+  sh:property [ sh:path stroma:acronym ; sh:minCount 1 ; sh:message "has no acronym"@en ] .
 """
 NEIGHBOUR = """
 @prefix sh: <http://www.w3.org/ns/shacl#> .
@@ -116,15 +123,77 @@ def test_the_number_of_quads_read_at_once_changes_nothing(shapes: Path, more: st
     (shapes / "more.ttl").write_text(more or SHAPES, encoding="utf-8")
     arm, lost = mint("arm", "NCT1", 1), mint("arm", "NCT2", 1)
     data = [Quad(arm, RDF.type, STROMA.TrialArm, GRAPH), Quad(lost, RDF.type, STROMA.TrialArm, GRAPH)]
-    data.append(Quad(mint("trial", "NCT1"), STROMA.hasArm, arm, GRAPH))
+    trial = mint("trial", "NCT1")
+    data.append(Quad(trial, STROMA.hasArm, arm, GRAPH))
+    data.append(Quad(trial, STROMA.acronym, Literal("MSC-RA"), GRAPH))
     data.append(Quad(STROMA.TrialArm, RDFS.subClassOf, STROMA.Group, mint("graph", "ontology")))
     for n in range(200):
         data += observation(n, group=n % 50 != 0, percentage="12.0" if n % 20 else "112")
     found = validate(data, shapes)
 
     assert len(found) == 14 + (more == INVERSE)  # 4 without a group, 10 above 100 %; one arm without trial
-    assert [found] * 2 == [validate(data[::-1], shapes, at_once=size) for size in (1, 100)]
-    assert found == validate(data[::-1], shapes, at_once=20, processes=2)
+    assert [found] * 3 == [validate(data, shapes, at_once=size) for size in (1, 20, 100)]
+    assert found == validate(data, shapes, at_once=20, processes=2)
+    assert bool(looks_beyond(shapes)) == (more == NEIGHBOUR)
+
+
+def test_what_an_inverse_path_misses_is_told_with_that_path(shapes: Path) -> None:
+    (shapes / "more.ttl").write_text(INVERSE, encoding="utf-8")
+
+    (found,) = validate([Quad(mint("arm", "NCT2", 1), RDF.type, STROMA.TrialArm, GRAPH)], shapes)
+
+    assert found.path == "^stroma:hasArm"
+
+
+def test_no_shape_of_ours_needs_the_whole_graph_in_memory() -> None:
+    # One that does has every build read all quads at once: 20 GB at the size of the registry.
+    assert looks_beyond(ROOT / "ontology" / "shapes") == []
+
+
+def test_warnings_never_hide_what_stops_a_build(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "MOST", 3)
+    data = [q for n in range(20) for q in observation(n, numberAffected="70", sampleSize="69")]
+    data += observation(99, group=False)
+
+    found = [validate(data, shapes, at_once=size) for size in (5, 10_000)]
+
+    assert found[0] == found[1]
+    assert [violation.severity for violation in found[0]] == ["Violation", "Warning", "Warning", "Warning"]
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from kg import validation
+validation._RUN = 1_000
+line = b"<https://w3id.org/stroma/%s/%07d> <%s> %s <https://w3id.org/stroma/graph/x> .\\n"
+word = b"https://w3id.org/stroma/ontology/"
+kind = b"http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
+def lines():
+    for n in range(int(sys.argv[2])):
+        yield line % (b"arm", n, word + b"size", b'"%d"' % n)
+        yield line % (b"arm", n, kind, b"<" + word + b"TrialArm>")
+    for n in range(int(sys.argv[2])):
+        if n % 1_000:
+            yield line % (b"trial", n, word + b"acronym", b'"MSC-RA"')
+        yield line % (b"trial", n, word + b"hasArm", b"<https://w3id.org/stroma/arm/%07d>" % n)
+found = validation.validate(lines, Path(sys.argv[1]), at_once=5_000)
+print(len(found), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_four_times_the_quads_need_no_more_memory(shapes: Path) -> None:
+    (shapes / "more.ttl").write_text(INVERSE, encoding="utf-8")
+
+    def peak(trials: int) -> int:
+        command = [sys.executable, "-c", PEAK, str(shapes), str(trials)]
+        ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        found, kilobytes = map(int, ran.stdout.split())
+        assert found == trials // 1_000  # a trial in a thousand has no acronym
+        return kilobytes
+
+    few, many = peak(20_000), peak(80_000)
+    assert many < few + 6_000, (few, many)
 
 
 def test_every_planted_error_among_many_observations_is_found(shapes: Path) -> None:
