@@ -11,14 +11,13 @@ import heapq
 import importlib.metadata
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-from pyoxigraph import NamedNode, Quad, RdfFormat, parse
+from pyoxigraph import Quad, RdfFormat, parse
 
 from kg import census, describe, loading, reasoning, validation
 from kg import ontology as ontologies
@@ -155,12 +154,13 @@ def build(
         with report.step("describe", progress):
             described = describe.examples(Catalogue.read(settings.root / "queries").values())
             described += describe.prefix_declarations()
-            told_already: Counter[bytes] = Counter()  # the reasoner describes the graphs of its rules
             others = map(line_of, [*ontology.quads, *described])
             files.append(_kept(sorted_unique(chain(_lines([inferred]), others), work), work / "others.nq"))
-            counted = census.count(_without(describe.METADATA, _merged(files), told_already), work)
+            # Left out is what the reasoner told already of the graphs of its rules.
+            left_out = describe.METADATA.value
+            counted = census.count(_merged(files), work, without=left_out, processes=processes)
             loaded = [(source.info, source.told) for source in sources_loaded]
-            about = describe.metadata(version, loaded, counted, told_already.total())
+            about = describe.metadata(version, loaded, counted, counted.left_out)
             sort_quads(about, work / "about.nq")
             files.append(work / "about.nq")
             report.graphs = {
@@ -168,7 +168,7 @@ def build(
                 for (graph, type, name), counts in counted.slices.items()
                 if graph and not type and not name
             }
-            report.graphs[compress(describe.METADATA.value)] = told_already.total() + len(about)
+            report.graphs[compress(describe.METADATA.value)] = counted.left_out + len(about)
 
         with report.step("write", progress):
             snapshot = write_snapshot(
@@ -318,15 +318,6 @@ def _kept(lines: Iterable[bytes], file: Path) -> Path:
     with file.open("wb") as kept:
         kept.writelines(lines)
     return file
-
-
-def _without(graph: NamedNode, lines: Iterable[bytes], left_out: Counter[bytes]) -> Iterator[bytes]:
-    end = f" {graph} .\n".encode()
-    for line in lines:
-        if line.endswith(end):
-            left_out[end] += 1
-        else:
-            yield line
 
 
 # ------------------------------------------------------------------------------------------- shapes

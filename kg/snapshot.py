@@ -58,6 +58,7 @@ _FORMATS = {
 }
 _AT_ONCE = 10_000  # lines hashed and compressed at once
 _RUN_LINES = 200_000  # lines sorted in memory at once: about 60 MB
+_RUNS = 100  # files merged at once; a process may have 1,024 open
 
 
 @dataclass(frozen=True)
@@ -255,8 +256,15 @@ def sorted_unique(quads: Iterable[Quad | bytes], work: Path, at_once: int | None
     Lines may be of anything; each ends with a newline.
     """
     at_once = at_once or _RUN_LINES
-    with ExitStack() as stack:
-        runs: list[Iterable[bytes]] = []
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        runs: list[Path] = []
+
+        def put(lines: set[bytes]) -> None:
+            run = Path(folder) / str(len(runs))
+            with run.open("wb") as file:
+                file.writelines(sorted(lines))
+            runs.append(run)
+
         lines: set[bytes] = set()
         for quad in quads:
             if not isinstance(quad, bytes):
@@ -265,16 +273,48 @@ def sorted_unique(quads: Iterable[Quad | bytes], work: Path, at_once: int | None
                 quad = line_of(quad)
             lines.add(quad)
             if len(lines) >= at_once:
-                run = stack.enter_context(tempfile.TemporaryFile(dir=work))
-                run.writelines(sorted(lines))
-                run.seek(0)
-                runs.append(run)
+                put(lines)
                 lines = set()
+        yield from merge_runs(runs, sorted(lines))
+
+
+def merge_runs(runs: Sequence[Path], more: Iterable[bytes] = ()) -> Iterator[bytes]:
+    """The lines of sorted files, which are removed, and of `more`, sorted, each once.
+
+    At most `_RUNS` are open at once: of more, so many at a time are first merged into one beside them.
+    """
+    while len(runs) > _RUNS:
+        fewer = []
+        for start in range(0, len(runs), _RUNS):
+            some = runs[start : start + _RUNS]
+            merged = some[0].with_name(f"{some[0].name}-")
+            with merged.open("wb") as file:
+                file.writelines(merge_runs(some))
+            fewer.append(merged)
+        runs = fewer
+    with ExitStack() as stack:
+        opened = [stack.enter_context(run.open("rb")) for run in runs]
+        for run in runs:
+            run.unlink()
         previous = b""
-        for line in heapq.merge(*runs, sorted(lines)):
+        for line in heapq.merge(*opened, more):
             if line != previous:
                 yield line
                 previous = line
+
+
+def by_subject(lines: Iterable[bytes], at_once: int) -> Iterator[list[bytes]]:
+    """Sorted lines in lists of `at_once` or few more: those of one subject are in one list."""
+    lines = iter(lines)
+    rest: list[bytes] = []
+    while group := rest + list(islice(lines, at_once)):
+        last, rest = group[-1].split(b" ", 1)[0], []
+        for line in lines:
+            if line.split(b" ", 1)[0] != last:
+                rest = [line]
+                break
+            group.append(line)
+        yield group
 
 
 def _settle(folder: Path, final: Path, work: Path) -> None:

@@ -13,14 +13,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 
 import shacl
 from pyoxigraph import BlankNode, Literal, NamedNode, RdfFormat, Triple, parse
 
 from kg.errors import OntologyError
-from kg.snapshot import sorted_unique
+from kg.snapshot import by_subject, sorted_unique
 from kg.terms import RDF, RDFS, compress
 from kg.workers import in_order
 
@@ -143,26 +143,12 @@ def _groups(
 
     # The hierarchy is known when the first of these comes: they are sorted before.
     lines = heapq.merge(sorted_unique(turned(), work, _RUN), stated())
-    rest: list[bytes] = []
-    for number in count():
-        group = rest + list(islice(lines, at_once))
-        if not group:
-            return
-        last, rest = _subject(group[-1]), []
-        for line in lines:
-            if _subject(line) != last:
-                rest = [line]
-                break
-            group.append(line)
+    for number, group in enumerate(by_subject(lines, at_once)):
         file = work / f"group-{number}.nq"
         with file.open("wb") as target:
             target.writelines(hierarchy)
             target.writelines(group)
         yield file
-
-
-def _subject(line: bytes) -> bytes:
-    return line[: line.index(b" ")]
 
 
 def _sh(name: str) -> NamedNode:

@@ -7,6 +7,7 @@ returns go through pipes, so let them be small.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections import deque
@@ -67,6 +68,7 @@ def end_with_parent() -> None:
 def _begin(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
+    gc.freeze()  # what is inherited is never collected here: to look at it would copy it
     end_with_parent()
 
 

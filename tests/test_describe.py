@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,21 @@ def test_void_counts_distinct_objects_as_they_were_built(embedded: Snapshot, tmp
     by_property = {one.property: n.objects for one, n in found.items() if one == Slice(property=one.property)}
     assert by_property.pop("") == len(set().union(*objects.values()))
     assert by_property == {name: len(values) for name, values in objects.items()}
+
+
+def test_groups_and_processes_change_no_count(embedded: Snapshot, tmp_path: Path) -> None:
+    lines = list(islice(read_lines(embedded), 0, 120_000, 3))
+    whole = count(lines, tmp_path)
+    assert whole == count(lines, tmp_path, at_once=700) == count(lines, tmp_path, at_once=3_000, processes=2)
+
+    graph = mint("graph", "literature").value
+    without = count(lines, tmp_path, without=graph, at_once=3_000)
+    assert without.left_out == whole.slices[Slice(graph)].triples
+    end = f"<{graph}> .\n".encode()
+    rest = count([line for line in lines if not line.endswith(end)], tmp_path)
+    assert without.slices == rest.slices
+    assert without.digests == rest.digests
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_graphs_checksum_is_that_of_its_sorted_triples(store: Store, embedded: Snapshot) -> None:

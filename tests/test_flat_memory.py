@@ -31,7 +31,7 @@ def peaks(folder: Path, trials: int) -> dict[str, int]:
     folder.mkdir()
     made: list[Snapshot] = []
     for name, step in {
-        "census": lambda: census.count(lines(trials), folder),
+        "census": lambda: census.count(lines(trials), folder, at_once=500),
         "write": lambda: made.append(
             write_snapshot(lines(trials), folder, version="2026-11-22", are_sorted=True)
         ),

@@ -41,6 +41,7 @@ from kg.snapshot import (
     read_lines,
     snapshot_of_files,
     snapshots,
+    sorted_unique,
     write_snapshot,
 )
 from kg.terms import ROOT, STROMA, XSD, mint
@@ -65,6 +66,21 @@ def test_order_and_repetition_of_quads_do_not_change_the_hash(tmp_path: Path) ->
     assert one.hash == other.hash
     assert one.data.read_bytes() == other.data.read_bytes()
     assert (3, {TRIALS.value: 3}) == (other.quads, other.graphs)
+
+
+def test_what_is_sorted_is_whole_however_few_files_may_be_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kg.snapshot, "_RUNS", 3)
+    lines = [b"%d\n" % (number * 7919 % 500) for number in range(1_000)]
+    before = len(os.listdir("/proc/self/fd"))
+    found, opened = [], 0
+    for line in sorted_unique(lines, tmp_path, at_once=20):  # 50 runs
+        found.append(line)
+        opened = max(opened, len(os.listdir("/proc/self/fd")) - before)
+    assert found == sorted(set(lines))
+    assert 1 <= opened <= 3
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_load_of_a_snapshot_answers_with_the_same_bytes(tmp_path: Path) -> None:
