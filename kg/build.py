@@ -339,9 +339,11 @@ def _check_shapes(
         kinds: dict[tuple[str, str, str], list[Violation]] = {}
         for result in broken:
             kinds.setdefault((result.shape, result.path, result.message), []).append(result)
+        some = sorted(kinds.values(), key=len, reverse=True)[:8]
+        sources = _sources_of([those[0].focus for those in some], files)
         shown = "; ".join(
-            f"{_source_of(those[0].focus, files)}{those[0]}" + (f", {len(those)} times" if those[1:] else "")
-            for those in sorted(kinds.values(), key=len, reverse=True)[:8]
+            f"{sources[those[0].focus]}{those[0]}" + (f", {len(those)} times" if those[1:] else "")
+            for those in some
         )
         more = f"; and {len(kinds) - 8} more kinds" if len(kinds) > 8 else ""
         raise ShapeViolation(
@@ -350,12 +352,14 @@ def _check_shapes(
         )
 
 
-def _source_of(iri: str, files: Sequence[Path]) -> str:
-    """The sources that state something about a thing, for a message."""
-    start = f"<{iri}> ".encode()
-    names = [
-        file.name.partition(".")[0]
-        for file in files
-        if any(line.startswith(start) for line in _lines([file]))
-    ]
-    return f"source {', '.join(names)}: " if names else ""
+def _sources_of(iris: Iterable[str], files: Sequence[Path]) -> dict[str, str]:
+    """The sources that state something about each of some things, for a message; read once for all."""
+    found: dict[str, list[str]] = {iri: [] for iri in iris}
+    starts = tuple(f"<{iri}> ".encode() for iri in found)
+    for file in files:
+        subjects = {
+            line.split(b" ", 1)[0][1:-1].decode() for line in _lines([file]) if line.startswith(starts)
+        }
+        for iri in subjects:
+            found[iri].append(file.name.partition(".")[0])
+    return {iri: f"source {', '.join(names)}: " if names else "" for iri, names in found.items()}

@@ -104,6 +104,7 @@ def _groups(groups: Iterable[list[bytes]], work: Path) -> Iterator[Path]:
         file = work / f"{number:08d}"
         with file.open("wb") as lines:
             lines.writelines(group)
+        del group  # before the next one is made
         yield file
 
 

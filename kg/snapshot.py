@@ -315,6 +315,7 @@ def by_subject(lines: Iterable[bytes], at_once: int) -> Iterator[list[bytes]]:
                 break
             group.append(line)
         yield group
+        del group  # before the next one is made
 
 
 def _settle(folder: Path, final: Path, work: Path) -> None:

@@ -148,6 +148,7 @@ def _groups(
         with file.open("wb") as target:
             target.writelines(hierarchy)
             target.writelines(group)
+        del group  # before the next one is made
         yield file
 
 
