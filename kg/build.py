@@ -125,9 +125,9 @@ def build(
 
         shapes = settings.root / "ontology" / "shapes"
         with report.step("check shapes", progress):
-            _check_shapes(files, ontology, shapes, report, processes)
             for what in validation.looks_beyond(shapes):
                 progress.note(f"shapes are checked with the whole graph in memory: {what}")
+            _check_shapes(files, ontology, shapes, report, processes)
 
         with report.step("infer", progress):
             inferred = work / "inferred.nq"

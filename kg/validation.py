@@ -26,7 +26,7 @@ from kg.workers import in_order
 
 # One shape that fails everywhere gives a result for each thing; this many are enough to see it.
 MOST = 10_000
-AT_ONCE = 100_000  # quads the engine reads at once: it takes about 100 MB for them
+AT_ONCE = 50_000  # quads the engine reads at once
 _RUN = 50_000  # lines sorted in memory at once: about 20 MB
 
 
