@@ -11,13 +11,13 @@ import heapq
 import importlib.metadata
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-from pyoxigraph import Quad, RdfFormat, parse
+from pyoxigraph import RdfFormat, parse
 
 from kg import census, describe, loading, reasoning, validation
 from kg import ontology as ontologies
@@ -26,8 +26,7 @@ from kg.changes import note_changes
 from kg.dump import write_dump
 from kg.engine.disk import choose, prepare
 from kg.errors import OntologyError, ShapeViolation, SnapshotError, UsageError
-from kg.evidence import derivation, derived, findings, lines, links, registered, reported
-from kg.evidence.rules import RULES
+from kg.evaluation import evaluate
 from kg.ontology import Ontology
 from kg.parts import SourceInfo
 from kg.report import Progress, Quiet, Report
@@ -144,7 +143,7 @@ def build(
             def stated() -> Iterator[bytes]:
                 return chain(_lines([*files, inferred]), map(line_of, ontology.quads))
 
-            sort_quads(_evidence(stated, strict=not extra), computed)
+            sort_quads(evaluate(stated, work, strict=not extra, processes=processes), computed)
             ontology.require_declared(parse(path=computed, format=RdfFormat.N_QUADS))
             # The statuses of findings.
             reviewed = [file for file in files if file.name.startswith("reviews.")]
@@ -193,24 +192,6 @@ def build(
         loading.forget(settings.var, oldest)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot
-
-
-def _evidence(stated: Callable[[], Iterator[bytes]], *, strict: bool) -> Iterator[Quad]:
-    """What is computed from what the sources report; `strict`: a review of no finding stops the build.
-
-    Records that are added can settle a finding, so only the embedded graph must have every one reviewed.
-    """
-    known = reported.read(stated())
-    found = findings.find(known, RULES)
-    if strict:
-        findings.check_reviews(known.reviews, found)
-    yield from findings.quads(known, found)
-    numbers, assessments = derivation.derive(known)
-    yield from derived.quads(numbers, assessments)
-    linked = links.find(known)
-    yield from links.quads(linked)
-    yield from registered.quads(registered.compare(known, linked))
-    yield from lines.quads(known, numbers, stated())
 
 
 # ------------------------------------------------------------------------------------ nothing to do

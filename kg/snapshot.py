@@ -240,8 +240,8 @@ def _once_each(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
             yield some
 
 
-def sort_quads(quads: Iterable[Quad], target: Path) -> int:
-    """Write the sorted unique lines of quads to a file, in flat memory; return how many there are."""
+def sort_quads(quads: Iterable[Quad | bytes], target: Path) -> int:
+    """Write the sorted unique lines of quads, or lines, to a file, in flat memory; return how many."""
     count = 0
     with target.open("wb") as file:
         for line in sorted_unique(quads, target.parent):

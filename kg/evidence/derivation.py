@@ -40,28 +40,53 @@ REFERENCE_WEIGHTS = {
 _RATE = STROMA.ratePer100PatientYears
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """What might be pooled, of some studies: contrasts by measure and first method, results without one."""
+
+    compared: tuple[tuple[NamedNode, NamedNode, Candidate], ...]
+    alone: tuple[tuple[NamedNode, Candidate], ...]
+
+
 def derive(reported: Reported) -> tuple[tuple[Derived, ...], tuple[Assessed, ...]]:
     """All derived numbers; and for each measure of several studies, whether its results may be pooled.
 
     Both in the order of their IRIs. What two documents report alike is one number that rests on both.
     """
+    numbers, candidates = of_studies(reported)
+    pooled, assessments = pool(reported, [candidates])
+    return _merged((*numbers, *pooled)), assessments
+
+
+def of_studies(reported: Reported) -> tuple[tuple[Derived, ...], Candidates]:
+    """The numbers that follow of each study by itself, in the order of their IRIs; and what might be pooled.
+
+    Studies that hang together have to be reported together; others may be given one by one.
+    """
     results = Comparable(reported)
     contrasts = list(_contrasts(results))
-    pooled, assessments = _pooling(results, contrasts)
     found = [
         *results.counts,
         *_proportions(results),
         *(number for contrast in contrasts for number in contrast.numbers),
         *_follow_ups(results),
         *_doses(reported),
-        *pooled,
     ]
+    compared = (
+        (each.scope.measure, each.numbers[0].method, _candidate(results, each))
+        for each in contrasts
+        if each.scope.measure is not None and not each.scope.baseline and each.scope.studies and each.numbers
+    )
+    alone = _uncompared(results, {iri for each in contrasts for iri in each.of})
+    return _merged(found), Candidates(tuple(compared), tuple(alone))
+
+
+def _merged(found: Iterable[Derived]) -> tuple[Derived, ...]:
     merged: dict[NamedNode, Derived] = {}
     for each in found:
         same = merged.get(each.iri, each)
         merged[each.iri] = replace(each, inputs=each.inputs | same.inputs, notes=each.notes | same.notes)
-    numbers = tuple(merged[iri] for iri in sorted(merged, key=str))
-    return numbers, tuple(sorted(assessments, key=lambda one: str(one.iri)))
+    return tuple(merged[iri] for iri in sorted(merged, key=str))
 
 
 # ------------------------------------------------------------------------------- one group, two groups
@@ -376,15 +401,18 @@ def _doses(reported: Reported) -> Iterator[Derived]:
 # -------------------------------------------------------------------------------------------- pooling
 
 
-def _pooling(results: Comparable, contrasts: Sequence[_Contrast]) -> tuple[list[Derived], list[Assessed]]:
-    """Pooled effects where a design allows them; for each measure of several studies, why no more."""
+def pool(reported: Reported, found: Iterable[Candidates]) -> tuple[tuple[Derived, ...], tuple[Assessed, ...]]:
+    """Pooled effects where a design allows them; for each measure of several studies, why no more.
+
+    Of what is `reported` only the labels of measures are read.
+    """
     compared: dict[NamedNode, dict[NamedNode, dict[str, Candidate]]] = {}  # by measure, then first method
-    for each in contrasts:
-        if each.scope.measure is not None and not each.scope.baseline and each.scope.studies and each.numbers:
-            one = _candidate(results, each)
-            of_measure = compared.setdefault(each.scope.measure, {})
-            of_measure.setdefault(each.numbers[0].method, {})[one.id] = one
-    alone = _uncompared(results, {iri for each in contrasts for iri in each.of})
+    alone: dict[NamedNode, list[Candidate]] = {}
+    for those in found:
+        for measure, method, one in those.compared:
+            compared.setdefault(measure, {}).setdefault(method, {})[one.id] = one
+        for measure, one in those.alone:
+            alone.setdefault(measure, []).append(one)
     pooled: list[Derived] = []
     assessments: list[Assessed] = []
     for measure in sorted({*compared, *alone}, key=str):
@@ -394,45 +422,50 @@ def _pooling(results: Comparable, contrasts: Sequence[_Contrast]) -> tuple[list[
             continue
         reasons = dict(pooling.assess(singles).reasons)
         # A ratio and a standardised difference are on different scales, never in one set.
-        for method, those in sorted(by_method.items(), key=str):
-            found = pooling.assess(those.values())
-            pooled += [_pooled(results, measure, method, each) for each in found.sets]
-            for reason, concerned in found.reasons:
+        for method, of_method in sorted(by_method.items(), key=str):
+            assessed = pooling.assess(of_method.values())
+            pooled += [_pooled(reported, measure, method, each) for each in assessed.sets]
+            for reason, concerned in assessed.reasons:
                 reasons[reason] = (*reasons.get(reason, ()), *concerned)
         sets = sum(number.about[STROMA.forMeasure] == (measure,) for number in pooled)
-        assessments.append(_assessment(results, measure, everyone, sets, reasons))
-    return pooled, assessments
+        assessments.append(_assessment(reported, measure, everyone, sets, reasons))
+    return _merged(pooled), tuple(sorted(assessments, key=lambda one: str(one.iri)))
 
 
 def _candidate(results: Comparable, each: _Contrast) -> Candidate:
     groups = (each.pair.compared, each.pair.reference)
     given = [" and ".join(sorted(results.given(group))) or results.reported.label(group) for group in groups]
     studies = each.scope.studies
+    effect, variance = each.effect or (None, None)
     return Candidate(
         each.numbers[0].iri.value, " ".join(study.value for study in studies),
         _patients(results, studies, groups), _conditions(results, studies), (given[0], given[1]),
-        each.scope.months, *(each.effect or (None, None)),
+        each.scope.months, effect, variance, called=_called(results, studies),
     )  # fmt: skip
 
 
-def _uncompared(results: Comparable, compared: set[NamedNode]) -> dict[NamedNode, list[Candidate]]:
-    """Results of groups that stand in no contrast, and percentages without a number of participants."""
+def _called(results: Comparable, studies: Iterable[NamedNode]) -> str:
+    things = map(results.reported.thing, studies)
+    return " with ".join(
+        thing.text(DCTERMS.identifier) or results.reported.label(thing.iri) for thing in things
+    )
+
+
+def _uncompared(results: Comparable, compared: set[NamedNode]) -> Iterator[tuple[NamedNode, Candidate]]:
+    """Results of groups that stand in no contrast, and percentages without a number of participants, each
+    with its measure."""
     counted = {share.of.iri for share in results.shares} | {mean.of.iri for mean in results.means}
-    found: dict[NamedNode, list[Candidate]] = {}
     for one in results.reported.observations:
         if one.measure is None or one.iri in compared or not one.studies or one.operator:
             continue
         if is_baseline(one) or not is_outcome(one) or results.is_part(one.group):
             continue
         if one.iri in counted or one.get(STROMA.percentage) is not None:
-            found.setdefault(one.measure, []).append(
-                Candidate(
-                    one.iri.value, " ".join(study.value for study in one.studies),
-                    _patients(results, one.studies, (one.group,)), _conditions(results, one.studies), None,
-                    one.months, counted=one.iri in counted,
-                )
+            yield one.measure, Candidate(
+                one.iri.value, " ".join(study.value for study in one.studies),
+                _patients(results, one.studies, (one.group,)), _conditions(results, one.studies), None,
+                one.months, counted=one.iri in counted, called=_called(results, one.studies),
             )  # fmt: skip
-    return found
 
 
 def _patients(
@@ -452,9 +485,7 @@ def _conditions(results: Comparable, studies: Iterable[NamedNode]) -> frozenset[
     )
 
 
-def _pooled(
-    results: Comparable, measure: NamedNode, method: NamedNode, those: Sequence[Candidate]
-) -> Derived:
+def _pooled(reported: Reported, measure: NamedNode, method: NamedNode, those: Sequence[Candidate]) -> Derived:
     result = pooling.pool(
         [(one.effect, one.variance) for one in those if one.effect is not None and one.variance is not None]
     )
@@ -472,7 +503,7 @@ def _pooled(
     return Derived(
         STROMA.PooledEffect, STROMA.MethodRandomEffects,
         (measure.value, name, *comparison, derived.plain(months), *(one.id for one in those)),
-        f"pooled {name}: {results.reported.label(measure)}, month {derived.plain(months)}, "
+        f"pooled {name}: {reported.label(measure)}, month {derived.plain(months)}, "
         f"{comparison[0]} against {comparison[1]}",
         f"{result.studies} studies, I² {round(100 * result.i_squared)} %", "1",
         frozenset(NamedNode(one.id) for one in those),
@@ -490,22 +521,16 @@ def _pooled(
 
 
 def _assessment(
-    results: Comparable,
+    reported: Reported,
     measure: NamedNode,
     everyone: Sequence[Candidate],
     sets: int,
     reasons: Mapping[Reason, Sequence[Candidate]],
 ) -> Assessed:
-    def study(one: Candidate) -> str:
-        things = (results.reported.thing(NamedNode(iri)) for iri in one.study.split(" "))
-        return " with ".join(
-            thing.text(DCTERMS.identifier) or results.reported.label(thing.iri) for thing in things
-        )
-
-    name = results.reported.label(measure)
+    name = reported.label(measure)
     told = tuple(reason for reason in Reason if reason in reasons)
     because = [
-        f"{reason.value}: {', '.join(sorted({study(one) for one in reasons[reason]}))}" for reason in told
+        f"{reason.value}: {', '.join(sorted({one.called for one in reasons[reason]}))}" for reason in told
     ]
     verdict = f"{sets} set{'s' if sets > 1 else ''} pooled" if sets else "not pooled"
     studies = len({one.study for one in everyone})

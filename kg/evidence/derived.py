@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
 from importlib.metadata import version
 
 from pyoxigraph import Literal, NamedNode, Quad
@@ -166,15 +167,22 @@ def _origin(node: NamedNode, inputs: Iterable[NamedNode]) -> Iterator[Quad]:
     yield Quad(node, STROMA.evidenceType, OBO.ECO_0007669, GRAPH)  # computational, in automatic assertion
 
 
-def _activity() -> Iterator[Quad]:
+@cache
+def _activity() -> tuple[Quad, ...]:
     """What computed the numbers: our program with the libraries and versions it used."""
-    yield Quad(ACTIVITY, RDF.type, PROV.Activity, GRAPH)
-    yield Quad(ACTIVITY, RDFS.label, _english("computation of numbers from reported numbers"), GRAPH)
+    found = [
+        Quad(ACTIVITY, RDF.type, PROV.Activity, GRAPH),
+        Quad(ACTIVITY, RDFS.label, _english("computation of numbers from reported numbers"), GRAPH),
+    ]
     for name in ("stroma-kg", "scipy", "statsmodels"):
-        agent = mint("agent", name, version(name))
-        yield Quad(ACTIVITY, PROV.wasAssociatedWith, agent, GRAPH)
-        yield Quad(agent, RDF.type, PROV.SoftwareAgent, GRAPH)
-        yield Quad(agent, RDFS.label, _english(f"{name} {version(name)}"), GRAPH)
+        number = version(name)
+        agent = mint("agent", name, number)
+        found += [
+            Quad(ACTIVITY, PROV.wasAssociatedWith, agent, GRAPH),
+            Quad(agent, RDF.type, PROV.SoftwareAgent, GRAPH),
+            Quad(agent, RDFS.label, _english(f"{name} {number}"), GRAPH),
+        ]
+    return tuple(found)
 
 
 def _english(text: str) -> Literal:

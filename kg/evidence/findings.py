@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from pyoxigraph import Literal, NamedNode, Quad
 
@@ -78,10 +79,24 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Across:
+    """A comparison of all studies with each other: what to take from some of them, and what follows of what
+    was taken from all, in whatever parts."""
+
+    gather: Callable[[Reported], Any]
+    judge: Callable[[Iterable[Any]], Iterator[Finding | None]]
+
+
+@dataclass(frozen=True)
 class Rule:
-    """A function that compares statements: a Finding for each disagreement, None for each agreement."""
+    """A function that compares statements: a Finding for each disagreement, None for each agreement.
+
+    It compares what hangs together, so that studies may be given to it one by one; where it does not,
+    `across` says how the same comes of parts.
+    """
 
     compare: Callable[[Reported], Iterator[Finding | None]]
+    across: Across | None = None
 
     @property
     def name(self) -> str:
@@ -116,13 +131,14 @@ def uses(result: Result, *predicates: NamedNode) -> tuple[Used, ...]:
 
 def find(reported: Reported, rules: Sequence[Rule]) -> tuple[Found, ...]:
     """Run every rule; findings are sorted by IRI, each once."""
-    found = []
-    for rule in rules:
-        compared = list(rule.compare(reported))
-        each = {finding.iri: finding for finding in compared if finding is not None}
-        ordered = sorted(each.values(), key=lambda finding: finding.iri.value)
-        found.append(Found(rule, len(compared), tuple(ordered)))
-    return tuple(found)
+    return tuple(collect(rule, rule.compare(reported)) for rule in rules)
+
+
+def collect(rule: Rule, made: Iterable[Finding | None]) -> Found:
+    """The comparisons that a rule made, with its findings sorted by IRI, each once."""
+    compared = list(made)
+    each = {finding.iri: finding for finding in compared if finding is not None}
+    return Found(rule, len(compared), tuple(sorted(each.values(), key=lambda one: one.iri.value)))
 
 
 def check_reviews(reviews: Mapping[NamedNode, Review], found: Iterable[Found]) -> None:
@@ -146,17 +162,26 @@ def check_reviews(reviews: Mapping[NamedNode, Review], found: Iterable[Found]) -
 def quads(reported: Reported, found: Iterable[Found]) -> Iterator[Quad]:
     """The rules and their findings; a finding nobody reviewed is open."""
     for each in found:
-        rule = mint("rule", each.rule.name)
-        title, _, rest = each.rule.doc.partition("\n")
-        yield from _about(
-            rule,
-            (RDF.type, STROMA.ContradictionRule),
-            (RDFS.label, _english(title.rstrip("."))),
-            (DCTERMS.description, _english(rest or title)),
-            (STROMA.comparisonsMade, Literal(str(each.compared), datatype=XSD.integer)),
-        )
-        for finding in each.findings:
-            yield from _finding(finding, rule, reported)
+        yield from rule_quads(each.rule, each.compared)
+        yield from finding_quads(reported, each)
+
+
+def rule_quads(rule: Rule, compared: int) -> Iterator[Quad]:
+    """A rule, and how many comparisons it made in all."""
+    title, _, rest = rule.doc.partition("\n")
+    yield from _about(
+        mint("rule", rule.name),
+        (RDF.type, STROMA.ContradictionRule),
+        (RDFS.label, _english(title.rstrip("."))),
+        (DCTERMS.description, _english(rest or title)),
+        (STROMA.comparisonsMade, Literal(str(compared), datatype=XSD.integer)),
+    )
+
+
+def finding_quads(reported: Reported, found: Found) -> Iterator[Quad]:
+    """The findings of a rule."""
+    for finding in found.findings:
+        yield from _finding(finding, mint("rule", found.rule.name), reported)
 
 
 def _finding(finding: Finding, rule: NamedNode, reported: Reported) -> Iterator[Quad]:

@@ -65,26 +65,24 @@ class Likely:
 
 @dataclass(slots=True)
 class Trials:
-    """Registered trials, ready to be compared with publications."""
+    """Registered trials, ready to be compared with publications.
+
+    It is enough that those are among the `described` that `Sought` finds of all that are registered.
+    """
 
     described: Mapping[NamedNode, Description]
+    diseases: frozenset[str]  # capitals: words like acronyms in the conditions of all trials
     _by_title: dict[frozenset[str], list[NamedNode]] = field(default_factory=dict)
     _by_acronym: dict[str, list[NamedNode]] = field(default_factory=dict)
     _by_condition: dict[str, set[NamedNode]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        diseases = {
-            word.upper()
-            for trial in self.described.values()
-            for label in trial.conditions
-            for word in _ACRONYM.findall(label)
-        }
         for iri, trial in sorted(self.described.items(), key=lambda pair: pair[0].value):
             for title in trial.titles:
                 self._by_title.setdefault(frozenset(words(title)), []).append(iri)
             for name in trial.acronyms:
                 # An acronym that is also a disease ("COVID-19") names no study.
-                if _is_acronym(name) and name.upper() not in diseases:
+                if _is_acronym(name) and name.upper() not in self.diseases:
                     self._by_acronym.setdefault(name.upper(), []).append(iri)
             for label in trial.conditions:
                 for word in words(label):
@@ -108,8 +106,7 @@ class Trials:
 
     def _called(self, article: Description) -> Iterator[Likely]:
         for title in article.titles:
-            names = {name for name in _ACRONYM.findall(title) if _is_acronym(name)}
-            for name in sorted(names):
+            for name in sorted(_names_in(title)):
                 registered = set(self._by_acronym.get(name.upper(), ()))
                 trials = self._in_time(article, registered, before=1)
                 if len(registered) == 1 and trials:
@@ -139,6 +136,44 @@ class Trials:
         return sorted(
             {t for t in trials if in_time(article.first, self.described[t], before)}, key=lambda t: t.value
         )
+
+
+class Sought:
+    """What articles tell by which rules could know a trial: titles, names of studies, descriptions."""
+
+    def __init__(self, articles: Iterable[Description]) -> None:
+        self._titles: set[frozenset[str]] = set()
+        self._names: set[str] = set()
+        self._described: list[Description] = []
+        for article in articles:
+            for title in article.titles:
+                named = frozenset(words(title))
+                if len(named) >= _TITLE_WORDS:
+                    self._titles.add(named)
+                self._names |= {name.upper() for name in _names_in(title)}
+            if article.conditions:
+                self._described.append(article)
+
+    def may_be(self, trial: Description) -> bool:
+        """Whether a rule, asked about all articles and trials, can come across this trial."""
+        return (
+            any(name.upper() in self._names for name in trial.acronyms)
+            or any(frozenset(words(title)) in self._titles for title in trial.titles)
+            or any(_fits(article, trial) is not None for article in self._described)
+        )
+
+    def diseases(self, trial: Description) -> set[str]:
+        """The words of a trial's conditions that articles could have for the name of a study."""
+        return diseases_of(trial) & self._names
+
+
+def diseases_of(trial: Description) -> set[str]:
+    """The words like acronyms in the conditions of a trial, in capitals."""
+    return {word.upper() for label in trial.conditions for word in _ACRONYM.findall(label)}
+
+
+def _names_in(title: str) -> set[str]:
+    return {name for name in _ACRONYM.findall(title) if _is_acronym(name)}
 
 
 def in_time(year: int | None, trial: Description, before: int = 0) -> bool:
@@ -254,12 +289,6 @@ def _shared(one: str, other: str) -> float:
     """The share of words that two titles have in common, of all their words."""
     a, b = set(words(one)), set(words(other))
     return len(a & b) / len(a | b) if a | b else 0
-
-
-def same_title(one: str, other: str) -> bool:
-    """Whether two titles are of one article: the same words in the same order, six at least."""
-    a, b = words(one), words(other)
-    return len(a) >= 6 and a == b
 
 
 _PROTOCOL = re.compile(

@@ -23,7 +23,7 @@ from kg.terms import OBO, STROMA, XSD, mint, proposition
 
 GRAPH = mint("graph", "evidence-lines")
 
-# Whose edges need no claim to be said by somebody.
+# The sources and the ontology whose edges need no claim.
 _GRAPHS = {str(mint("graph", name)).encode() for name in ("clinicaltrials", "ictrp", "ontology")}
 _DECIMAL = f'"^^{XSD.decimal}'.encode()
 _INFERRED = str(mint("graph", "inferred"))[:-1].encode() + b"/"
@@ -105,7 +105,7 @@ def _without_a_claim(reported: Reported, stated: Iterable[bytes]) -> Iterator[Li
         if values is None:
             continue
         value, graph, _ = rest.rsplit(b" ", 2)
-        if not _speaks_by_itself(graph):
+        if not speaks_by_itself(graph):
             continue
         node = NamedNode(graph[1:-1].decode())
         for each, direction in values.get(_plain(value), ()):
@@ -121,7 +121,8 @@ def _plain(value: bytes) -> bytes:
     return plain(Decimal(value[1 : -len(_DECIMAL)].decode())).encode() + _DECIMAL
 
 
-def _speaks_by_itself(graph: bytes) -> bool:
+def speaks_by_itself(graph: bytes) -> bool:
+    """Whether the edges of a graph, given as N-Quads token, need no claim to be said by somebody."""
     return graph in _GRAPHS or graph.startswith(_INFERRED)
 
 

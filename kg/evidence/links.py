@@ -8,14 +8,14 @@ of the kind "result" are older than the trial, so no results of it), a curator's
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg.evidence.likeness import Description, Trials, is_protocol, words
+from kg.evidence.likeness import Description, Sought, Trials, is_protocol, words
 from kg.evidence.reported import Claim, Level, Proposition, Reported, Thing, Value
 from kg.terms import BASE, DCTERMS, OBO, PROV, RDF, RDFS, STROMA, digest, mint, proposition
 
@@ -94,32 +94,73 @@ class Links:
         return self._reporting.get(trial, [])
 
 
+@dataclass(frozen=True)
+class Told:
+    """What some trials tell of links: those that say themselves what they are about, and what rules, which
+    compare all trials, have to know of these."""
+
+    links: tuple[Link, ...]
+    described: Mapping[NamedNode, Description]  # the trials that rules can come across
+    diseases: frozenset[str]
+
+
 def find(reported: Reported) -> Links:
     """Every link that references, numbers, curators and rules give.
 
     Rules speak only of articles for which nothing surer does.
     """
-    articles = _Articles(reported)
-    registered = _all_registered(reported)
-    told = [
+    articles = Articles(reported)
+    told = of_trials(reported, articles)
+    linked = {link.publication for link in told.links if link.reports and link.asserted}
+    ruled = by_rules(articles, linked, told.described, told.diseases)
+    return Links(merged((*told.links, *ruled)), articles.same)
+
+
+def of_trials(reported: Reported, articles: Articles) -> Told:
+    """What the trials that are reported tell, whatever others do."""
+    described, registered, diseases = {}, {}, set[str]()
+    for trial, description in _all_registered(reported).items():
+        registered[trial] = description.first
+        diseases |= articles.sought.diseases(description)
+        if articles.sought.may_be(description):
+            described[trial] = description
+    told = (
         *_references(reported, articles, registered),
         *_curated(reported, articles),
         *_numbers(reported, articles),
-    ]
-    linked = {link.publication for link in told if link.reports and link.asserted}
-    ruled = _ruled((one for one in articles if one.iri not in linked), Trials(registered))
+    )
+    return Told(merged(told), described, frozenset(diseases))
+
+
+def merged(links: Iterable[Link]) -> tuple[Link, ...]:
+    """Links sorted; of those of one trial, publication and method the surest, or the first of such."""
     found: dict[tuple[NamedNode, NamedNode, NamedNode], Link] = {}
-    for link in (*told, *ruled):
+    for link in links:
         key = (link.trial, link.publication, link.method)
         if key not in found or _surer(link, found[key]):
             found[key] = link
     kept = sorted(found.values(), key=lambda link: (link.trial.value, link.publication.value, link.iri.value))
-    return Links(tuple(kept), articles.same)
+    return tuple(kept)
+
+
+def by_rules(
+    articles: Articles,
+    linked: Container[NamedNode],
+    described: Mapping[NamedNode, Description],
+    diseases: frozenset[str],
+) -> tuple[Link, ...]:
+    """What the rules say of articles that are not `linked` by something surer.
+
+    `described` and `diseases` are those of all that is told of trials.
+    """
+    return tuple(_ruled((one for one in articles if one.iri not in linked), Trials(described, diseases)))
 
 
 def by_rule(reported: Reported) -> list[Link]:
     """What the rules alone say, of all articles: for measuring them against what is known otherwise."""
-    return list(_ruled(_Articles(reported), Trials(_all_registered(reported))))
+    articles = Articles(reported)
+    told = of_trials(reported, articles)
+    return list(by_rules(articles, (), told.described, told.diseases))
 
 
 def _surer(one: Link, other: Link) -> bool:
@@ -141,8 +182,11 @@ class _Article:
     texts: tuple[str, ...]
 
 
-class _Articles:
-    """Publications, with those that are one article taken together."""
+class Articles:
+    """Publications, with those that are one article taken together.
+
+    `reported` has all of them, and all that documents and curators tell of studies.
+    """
 
     def __init__(self, reported: Reported) -> None:
         self._reported = reported
@@ -175,6 +219,30 @@ class _Articles:
         for trial in reported.of_kind("trial"):
             for publication in trial.nodes(STROMA.hasPublication):
                 self._studies.setdefault(self.name(publication), []).append(trial)
+
+    @cached_property
+    def sought(self) -> Sought:
+        """What rules look for in trials."""
+        return Sought(article.described for article in self)
+
+    @cached_property
+    def numbers(self) -> Mapping[str, Sequence[tuple[int, NamedNode, str]]]:
+        """By registry number, in capitals: the articles that give it, each with its place among all numbers
+        that are given, and the number as printed."""
+        found: dict[str, list[tuple[int, NamedNode, str]]] = {}
+        each = (
+            (article.iri, number)
+            for article in self
+            for text in article.texts
+            for number in _NUMBER.findall(text)
+        )
+        for place, (iri, number) in enumerate(each):
+            found.setdefault(number.upper(), []).append((place, iri, number))
+        return found
+
+    def is_of_a_study(self, article: NamedNode) -> bool:
+        """Whether documents or curators know a study that an article reports."""
+        return article in self._studies
 
     def name(self, publication: NamedNode) -> NamedNode:
         """The name an article goes by."""
@@ -328,16 +396,16 @@ def _regimens(reported: Reported, study: Thing, levels: tuple[Level, ...]) -> It
 
 
 def _references(
-    reported: Reported, articles: _Articles, registered: Mapping[NamedNode, Description]
+    reported: Reported, articles: Articles, begun: Mapping[NamedNode, int | None]
 ) -> Iterator[Link]:
-    """The references of registry records, each for what it is."""
+    """The references of registry records, each for what it is; `begun` has the years of registered trials."""
     for trial in reported.of_kind("trial"):
         for reference in map(reported.thing, trial.nodes(STROMA.hasReference)):
             kind = reference.text(STROMA.referenceType)
             for publication in reference.nodes(DCTERMS.references):
                 article = articles.name(publication)
-                begun = registered.get(trial.iri, Description()).first
-                says, method, confidence, basis = _reference(kind, begun, articles.year(article))
+                year = articles.year(article)
+                says, method, confidence, basis = _reference(kind, begun.get(trial.iri), year)
                 if says != DCTERMS.references:
                     says = _reports(articles.titles(article))
                 yield Link(trial.iri, article, says, method, confidence, basis, (reference.iri,))
@@ -376,7 +444,7 @@ def _reference(
     return DCTERMS.references, record, STROMA.ConfidenceHigh, f"the record cites it ({told})"
 
 
-def _curated(reported: Reported, articles: _Articles) -> Iterator[Link]:
+def _curated(reported: Reported, articles: Articles) -> Iterator[Link]:
     """What curators compiled: that a publication reports a registered trial, with a method."""
     for edge in reported.propositions:
         if edge.predicate != STROMA.hasPublication or not edge.positive:
@@ -391,7 +459,7 @@ def _reports(titles: Sequence[str]) -> NamedNode:
     return STROMA.hasProtocolPublication if is_protocol(titles) else STROMA.hasPublication
 
 
-def _of_claim(edge: Proposition, claim: Claim, articles: _Articles) -> Link:
+def _of_claim(edge: Proposition, claim: Claim, articles: Articles) -> Link:
     assert isinstance(edge.object, NamedNode)
     assert claim.method is not None
     article = articles.name(edge.object)
@@ -400,23 +468,18 @@ def _of_claim(edge: Proposition, claim: Claim, articles: _Articles) -> Link:
     return Link(edge.subject, article, says, claim.method, confidence, claim.basis, (claim.iri,))
 
 
-def _numbers(reported: Reported, articles: _Articles) -> Iterator[Link]:
+def _numbers(reported: Reported, articles: Articles) -> Iterator[Link]:
     """Registry numbers that stand in what is known of a publication's words."""
-    trials = {
-        value.text.upper(): trial.iri
-        for trial in reported.of_kind("trial")
-        for value in trial.all(DCTERMS.identifier)
-    }
-    for article in articles:
-        for text in article.texts:
-            for number in _NUMBER.findall(text):
-                if (trial := trials.get(number.upper())) is not None:
-                    says = _reports(articles.titles(article.iri))
-                    basis = f"its title or citation gives the number {number}"
-                    yield Link(
-                        trial, article.iri, says, STROMA.LinkMethodRegistryNumber,
-                        STROMA.ConfidenceHigh, basis, (article.iri,),
-                    )  # fmt: skip
+    for trial in reported.of_kind("trial"):
+        own = {value.text.upper() for value in trial.all(DCTERMS.identifier)}
+        given = sorted(place for number in own for place in articles.numbers.get(number, ()))
+        for _, article, number in given:
+            says = _reports(articles.titles(article))
+            basis = f"its title or citation gives the number {number}"
+            yield Link(
+                trial.iri, article, says, STROMA.LinkMethodRegistryNumber,
+                STROMA.ConfidenceHigh, basis, (article,),
+            )  # fmt: skip
 
 
 def _ruled(articles: Iterable[_Article], trials: Trials) -> Iterator[Link]:

@@ -138,6 +138,7 @@ class Candidate:
     effect: float | None = None
     variance: float | None = None
     counted: bool = True
+    called: str = ""  # the study's name for people
 
 
 @dataclass(frozen=True)

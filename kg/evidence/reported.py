@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 
@@ -277,10 +277,11 @@ class Reported:
     opposites: Mapping[NamedNode, frozenset[NamedNode]]  # of a relation or value, in both directions
     of_group: Mapping[NamedNode, Sequence[Observation]]  # the observations of a group, in order
     of_study: Mapping[NamedNode, Sequence[Observation]]  # those that a study produced
+    beside: Mapping[NamedNode, Thing] = field(default_factory=dict)  # to look up, of no kind here
 
     def thing(self, iri: NamedNode) -> Thing:
         """What is known of a thing; an empty Thing where nothing is."""
-        return self.things.get(iri) or Thing(iri)
+        return self.things.get(iri) or self.beside.get(iri) or Thing(iri)
 
     def label(self, iri: NamedNode) -> str:
         """The English label, or the last part of the IRI."""
@@ -408,25 +409,52 @@ _INFERRED = f"<{BASE}graph/inferred/".encode()
 _PRODUCT, _TYPE = _BASE + b"product/", str(RDF.type).encode()
 _TRIAL, _OF_RA = _BASE + b"trial/", str(STROMA.MSCTherapyForRAStudy).encode()
 
-_WANTED = frozenset.union(*_KINDS.values(), _ELSEWHERE)
+# Those, as tokens, of which `read` takes quads.
+PREDICATES = frozenset.union(*_KINDS.values(), _ELSEWHERE, {_SUBCLASS})
 
 _Facts = dict[NamedNode, dict[NamedNode, list[tuple[Term, NamedNode]]]]
 
 
-def read(lines: Iterable[bytes]) -> Reported:
+def read(lines: Iterable[bytes], beside: Reported | None = None) -> Reported:
     """Read N-Quads lines, one quad each with a named graph: the sources', the ontology's, the inferred ones.
 
     Of inferred graphs only subclasses, types of products, and which trials are of MSCs in RA. Lexical
-    forms are kept.
+    forms are kept. What stands `beside` can be looked up (things, classes, opposites, reviews), and is
+    nothing that the result walks over.
     """
     # What is made here has no cycles, and walks over it to look for some take as long as making it.
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _assemble(*_facts_of(lines))
+        found = _assemble(*_facts_of(lines))
     finally:
         if collects:
             gc.enable()
+    if beside is None:
+        return found
+    return replace(
+        found,
+        superclasses=beside.superclasses,
+        opposites=beside.opposites,
+        reviews=beside.reviews,
+        beside=beside.things,
+    )
+
+
+def wanted(subject: bytes, predicate: bytes, object: bytes, graph: bytes) -> bool:
+    """Whether `read` takes a quad, of N-Quads tokens."""
+    if subject[:1] != b"<" or object[:2] == b"_:":  # an axiom's blank node
+        return False
+    if predicate == _SUBCLASS:
+        return True
+    if graph not in _GRAPHS and not (
+        predicate == _TYPE
+        and graph.startswith(_INFERRED)
+        and (subject.startswith(_PRODUCT) or (subject.startswith(_TRIAL) and object == _OF_RA))
+    ):
+        return False
+    kind = subject[len(_BASE) :].split(b"/", 1)[0] if subject.startswith(_BASE) else None
+    return predicate in (_ELSEWHERE if kind is None else _KINDS.get(kind, ()))
 
 
 def _facts_of(lines: Iterable[bytes]) -> tuple[_Facts, dict[NamedNode, set[NamedNode]]]:
@@ -436,22 +464,14 @@ def _facts_of(lines: Iterable[bytes]) -> tuple[_Facts, dict[NamedNode, set[Named
     supers: dict[bytes, set[bytes]] = {}
     for line in lines:
         s, p, rest = line.split(b" ", 2)
-        if p not in _WANTED and p != _SUBCLASS:
+        if p not in PREDICATES:
             continue
         o, g, _ = rest.rsplit(b" ", 2)
-        if s[:1] != b"<" or o[:2] == b"_:":  # an axiom's blank node
+        if not wanted(s, p, o, g):
             continue
         if p == _SUBCLASS:
             supers.setdefault(s, set()).add(o)
-            continue
-        if g not in _GRAPHS and not (
-            p == _TYPE
-            and g.startswith(_INFERRED)
-            and (s.startswith(_PRODUCT) or (s.startswith(_TRIAL) and o == _OF_RA))
-        ):
-            continue
-        kind = s[len(_BASE) :].split(b"/", 1)[0] if s.startswith(_BASE) else None
-        if p in (_ELSEWHERE if kind is None else _KINDS.get(kind, ())):
+        else:
             found.setdefault(s, []).append((p, o, g))
     terms = _Terms()
     facts: _Facts = {}

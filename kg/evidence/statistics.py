@@ -21,6 +21,13 @@ from fractions import Fraction
 from typing import Literal
 
 
+def load() -> None:
+    """Load the libraries now: before processes are forked that would each do so."""
+    import statsmodels.stats.meta_analysis
+    import statsmodels.stats.proportion
+    import statsmodels.stats.rates  # noqa: F401
+
+
 class Undefined(ValueError):
     """The quantity does not exist for these numbers, which are sound; the message says why."""
 

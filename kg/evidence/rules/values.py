@@ -273,42 +273,86 @@ def implausible_magnitude(reported: Reported) -> Iterator[Finding | None]:
 
     Major, since a hundredfold is never a matter of rounding.
     """
-    by_quantity: dict[tuple[str, str], list[tuple[Decimal, Used, str]]] = {}
-    for quantity, unit, used, of in (*_doses(reported), *_numbers(reported)):
-        number = used.value.number
-        if number is not None and number > 0:
-            by_quantity.setdefault((quantity, unit), []).append((number, used, of))
-    for (quantity, unit), told in by_quantity.items():
-        if len(told) <= _ENOUGH:
+    return judge_magnitudes([magnitudes(reported)])
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitude:
+    """A number above zero, the statement of it, and what has it; those of equal numbers have an order."""
+
+    number: Decimal
+    order: tuple[int, str, int]
+    used: Used
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitudes:
+    """Numbers of one measure and unit: how many there are, and the two least and the two greatest."""
+
+    count: int
+    least: tuple[Magnitude, ...]
+    greatest: tuple[Magnitude, ...]
+
+    @classmethod
+    def of(cls, count: int, some: Iterable[Magnitude]) -> Magnitudes:
+        """Those of so many numbers, of which `some` have the least and the greatest."""
+        each = {one.order: one for one in some}.values()
+        ordered = sorted(each, key=lambda one: (one.number, one.order))
+        return cls(count, tuple(ordered[:2]), tuple(ordered[-2:]))
+
+
+def magnitudes(reported: Reported) -> dict[tuple[str, str], Magnitudes]:
+    """What `implausible_magnitude` compares, by quantity and unit."""
+    found: dict[tuple[str, str], list[Magnitude]] = {}
+    numbers = (_doses_of_regimens(reported), _doses_observed(reported), _numbers(reported))
+    for kind, told in enumerate(numbers):
+        for place, (quantity, unit, used, of) in enumerate(told):
+            number = used.value.number
+            if number is not None and number > 0:
+                one = Magnitude(number, (kind, used.subject.value, place), used, of)
+                found.setdefault((quantity, unit), []).append(one)
+    return {key: Magnitudes.of(len(some), some) for key, some in found.items()}
+
+
+def judge_magnitudes(
+    parts: Iterable[dict[tuple[str, str], Magnitudes]],
+) -> Iterator[Finding | None]:
+    """The comparisons of `implausible_magnitude`, over the parts in which the numbers were gathered."""
+    found: dict[tuple[str, str], Magnitudes] = {}
+    for part in parts:
+        for key, some in part.items():
+            own = found.get(key, Magnitudes(0, (), ()))
+            ends = (*own.least, *own.greatest, *some.least, *some.greatest)
+            found[key] = Magnitudes.of(own.count + some.count, ends)
+    for (quantity, unit), told in found.items():
+        if told.count <= _ENOUGH:
             continue
-        ordered = sorted(told, key=lambda entry: entry[0])
-        for (number, used, of), nearest, way in (
-            (ordered[0], ordered[1], "below the least"),
-            (ordered[-1], ordered[-2], "above the greatest"),
+        (first, second), (last_but_one, last) = told.least, told.greatest
+        for one, nearest, ends, way in (
+            (first, second, (second, last), "below the least"),
+            (last, last_but_one, (first, last_but_one), "above the greatest"),
         ):
-            times = max(number, nearest[0]) / min(number, nearest[0])
+            times = max(one.number, nearest.number) / min(one.number, nearest.number)
             if times < _FAR:
                 yield None
                 continue
+            low, high = (_plain(end.used.value) for end in ends)
             yield Finding(
                 "ImplausibleMagnitude",
                 True,
-                f"{quantity}, {of}: {_plain(used.value)} {unit} is {times:.0f} times {way} other value",
-                f"The other {len(told) - 1} values in {unit} run from {_plain_number(ordered, used, 0)} to "
-                f"{_plain_number(ordered, used, -1)}; the nearest is {_plain(nearest[1].value)} "
-                f"({nearest[2]}).",
-                (used, nearest[1]),
+                f"{quantity}, {one.of}: {_plain(one.used.value)} {unit} is {times:.0f} times {way} other "
+                "value",
+                f"The other {told.count - 1} values in {unit} run from {low} to {high}; the nearest is "
+                f"{_plain(nearest.used.value)} ({nearest.of}).",
+                (one.used, nearest.used),
                 (),
-                key=(used,),
+                key=(one.used,),
             )
 
 
-def _plain_number(ordered: list[tuple[Decimal, Used, str]], but: Used, which: int) -> str:
-    return _plain([used for _, used, _ in ordered if used is not but][which].value)
-
-
-def _doses(reported: Reported) -> Iterator[tuple[str, str, Used, str]]:
-    """Doses of cells in studies and reviews of rheumatoid arthritis."""
+def _doses_of_regimens(reported: Reported) -> Iterator[tuple[str, str, Used, str]]:
+    """Doses of cells in studies and reviews of rheumatoid arthritis: quantity, unit, statement, of what."""
     for thing in reported.of_kind("regimen"):
         units = {value.text for value in thing.all(STROMA.doseUnit)}
         if len(units) != 1 or not _in_ra(reported, thing.iri):
@@ -319,6 +363,9 @@ def _doses(reported: Reported) -> Iterator[tuple[str, str, Used, str]]:
         for predicate in (STROMA.doseAmount, STROMA.doseLow, STROMA.doseHigh):
             for value in thing.all(predicate):
                 yield "dose", unit, Used(thing.iri, value), reported.label(thing.iri)
+
+
+def _doses_observed(reported: Reported) -> Iterator[tuple[str, str, Used, str]]:
     for o in reported.observations:
         if o.measure == STROMA.MeasureCellDose and o.unit.startswith("{cells}"):
             for used in uses(o, STROMA.numericValue, STROMA.rangeLow, STROMA.rangeHigh):

@@ -475,7 +475,13 @@ def recommendation_against_practice(reported: Reported) -> Iterator[Finding | No
 
 def _practice(reported: Reported, drugs: NamedNode) -> Iterator[tuple[NamedNode, NamedNode, dict[Used, str]]]:
     """Groups given MSCs that took drugs of a class: group, study, and each co-medication with its name."""
-    members = [product for product in reported.of_kind("product") if drugs in _classes(reported, product.iri)]
+    # Of what is known of drugs only from records of single trials, none is an example of its class.
+    members = [
+        product
+        for product in reported.of_kind("product")
+        if drugs in _classes(reported, product.iri)
+        and any(v.level in (Level.STATED, Level.COMPILED) for v in product.all(RDF.type))
+    ]
     for thing in (*reported.of_kind("arm"), *reported.of_kind("group")):
         given = [
             product
