@@ -97,6 +97,15 @@ def test_a_misspelt_word_finds_what_was_meant_and_says_so(
     assert word in {near for words in results.corrected.values() for near in words}
 
 
+def test_a_number_is_found_whole_or_begun_and_never_taken_for_another(index: Index) -> None:
+    number = "NCT01547091"
+    for begun in (number, number[:-1]):
+        results = index.search(begun)
+        assert number in " ".join(hit.matched for hit in results.hits), begun
+    results = index.search(number[:-1] + "x")
+    assert (results.total, dict(results.corrected)) == (0, {})
+
+
 def test_a_word_that_is_still_being_written_already_finds(index: Index) -> None:
     assert "CL:0000235" in {hit.curie for hit in index.search("macroph", typing=True).hits[:5]}
     assert index.search("a", typing=True).total > 0

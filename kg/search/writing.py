@@ -291,8 +291,9 @@ def _joined(folded: list[str]) -> str:
 
 
 def typos_of(word: str) -> int:
-    """How many letters of a word may be wrong."""
-    if len(word) < _TYPO_LEAST or word.isdigit() or is_chinese(word):
+    """How many letters of a word may be wrong; none where it has a digit."""
+    # One number is not meant by another; and their spellings grow with the records, as words do not.
+    if len(word) < _TYPO_LEAST or is_chinese(word) or any(map(str.isdigit, word)):
         return 0
     return 1 if len(word) < 8 else 2
 
