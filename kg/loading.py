@@ -1,6 +1,6 @@
 """The loading step of a build: a source's records, loaded in partitions, merged into one sorted file.
 
-    var/partitions/<source>/<key>.nq.zst     the sorted lines of a partition
+    var/partitions/<source>/<key>.nq.zst     the sorted lines of a partition, wherever in a file it stands
     var/partitions/<source>/<key>.json       its account, records and terms; written last
 
 Hides what was loaded before (a partition is known by a hash of its bytes and of the code that loads it), who
@@ -16,9 +16,11 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
+import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
@@ -40,7 +42,7 @@ from loaders import catalog
 from loaders.record import reason_to_ignore
 
 FOLDER = "partitions"
-_FORMAT = 1  # of a kept partition
+_FORMAT = 2  # of a kept partition
 _AT_ONCE = 128  # partitions sorted in memory together: 1.1 million lines of trials, 270 MB
 _LOOK = 1.0  # seconds between two looks at whether those who load are still there
 _PROCESSES = re.compile(r"processes(?::([1-9]\d{0,3}))?")
@@ -144,13 +146,38 @@ def _lost(partition: Partition) -> BuildError:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A partition that was loaded: where its lines stand, and what is known of it."""
+    """A partition that was loaded: where its lines stand, and what is known of it (`kg.parts.Loaded`)."""
 
     lines: Path
     quads: int
     records: Mapping[str, tuple[str, str]]
     terms: tuple[bytes, ...]
     account: Account
+    standing: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A partition to be merged: its lines, how many, and those that say where its records stand (zlib).
+
+    There may be tens of thousands: all else that is known of a partition is let go.
+    """
+
+    lines: Path
+    quads: int
+    placed: bytes
+
+
+class _Damaged(BuildError):
+    """A partition that was damaged after it had been looked at."""
+
+    def __init__(self, source: str, piece: _Piece, problem: str) -> None:
+        self.piece = piece
+        super().__init__(
+            f"source {source}: partition {piece.lines.name.partition('.')[0]} was damaged after it had been "
+            f"loaded: {problem}. Nothing was published. Run the same command again, which loads this one "
+            f"again and keeps the others; where it comes back, look at the disk of {piece.lines.parent}"
+        )
 
 
 @dataclass(frozen=True)
@@ -172,46 +199,68 @@ def load(
     """Load a source's embedded data and some files more; what is loaded already is taken as it is.
 
     Raises SourceError for a record that cannot be read or comes twice, CountMismatch where the embedded data
-    give other numbers than `source.toml` expects, BuildError where those who load are gone.
+    give other numbers than `source.toml` expects, BuildError where those who load are gone, or where what is
+    kept is damaged while it is used, again and again.
     """
     started = time.perf_counter()
+    for last in (False, True):
+        try:
+            source = _load(info, extra, var, work, them, progress)
+            break
+        except _Damaged as problem:
+            for path in (_told_in(problem.piece.lines), problem.piece.lines):
+                path.unlink(missing_ok=True)
+            if last:
+                raise
+            progress.note(f"{str(problem).partition('. Nothing')[0]}. It is loaded again")
+    source.told.seconds = round(time.perf_counter() - started, 3)
+    return source
+
+
+def _load(
+    info: SourceInfo, extra: Sequence[Path], var: Path, work: Path, them: Workers, progress: Progress
+) -> Source:
     told = SourceReport(info.name, info.title, info.version, info.licence)
-    every: list[_Kept] = []
+    every: list[_Piece] = []
+    terms: dict[tuple[bytes, bytes], bytes] = {}
     loaded = 0
     for files, embedded in ((catalog.embedded_files(info), True), (tuple(extra), False)):
-        kept: list[_Kept] = []
+        pieces: list[_Piece] = []
         account = Account()
         if files:
             # Embedded data are few: they are loaded before others would have started.
             those = _Processes(1) if embedded else them
-            for one in _loaded(info.name, files, var / FOLDER / info.name, those, progress, loaded):
-                kept.append(one)
+            for partition, one in _loaded(
+                info.name, files, var / FOLDER / info.name, those, progress, loaded
+            ):
+                placed = b"".join(
+                    catalog.line_of_record(info, record, line)
+                    for record, number in one.standing
+                    if (line := partition.units[number].line) is not None
+                )
+                pieces.append(_Piece(one.lines, one.quads, zlib.compress(placed, 1)))
                 account.add(one.account)
                 loaded += one.quads
+                terms |= {_term(line): line for line in one.terms}
         if embedded:
-            _check_counts(info, account, kept)
+            _check_counts(info, account, pieces)
         if files or embedded:
             told.add(info, files, account, reason_to_ignore, embedded=embedded)
-        every += kept
+        every += pieces
     file = work / f"{info.name}.nq.zst"
-    if len(every) == 1:
-        shutil.copyfile(every[0].lines, file)
-        told.quads = every[0].quads
-    else:
-        told.quads = _merge([one.lines for one in every], file, work)
-    told.seconds = round(time.perf_counter() - started, 3)
-    terms = {line.split(b" ", 2)[1]: line for one in every for line in one.terms}
-    classes = {line.split(b" ", 3)[2]: line for one in every for line in one.terms if _is_type(line)}
-    return Source(info, file, told, (*terms.values(), *classes.values()))
+    told.quads = _merge(info.name, every, file, work)
+    return Source(info, file, told, tuple(terms.values()))
 
 
-def _is_type(line: bytes) -> bool:
-    return line.split(b" ", 2)[1] == _TYPE
+def _term(line: bytes) -> tuple[bytes, bytes]:
+    """The predicate of a line, and of one that gives a type the class."""
+    _, predicate, value = line.split(b" ", 2)
+    return predicate, value.split(b" ", 1)[0] if predicate == _TYPE else b""
 
 
 def _loaded(
     name: str, files: Sequence[Path], folder: Path, them: Workers, progress: Progress, before: int
-) -> Iterator[_Kept]:
+) -> Iterator[tuple[Partition, _Kept]]:
     """The partitions of files, in order. One that is not kept yet is loaded, and kept from then on."""
     seen: dict[str, tuple[str, str]] = {}
     done = before
@@ -226,10 +275,10 @@ def _loaded(
             partition = replace(partition, left_out=frozenset(twice))
             path = folder / catalog.key(partition)
             found = _read(path) or _keep(path, catalog.load_partition(partition))
-        seen.update(found.records)
+        seen.update((record, (sha256, sys.intern(file))) for record, (sha256, file) in found.records.items())
         done += found.quads
         progress.advance(done, left.seconds(partition))
-        yield found
+        yield partition, found
 
 
 class _Left:
@@ -292,15 +341,20 @@ def _result(partition: Partition, future: Future[Loaded], them: Workers) -> Load
             raise _lost(partition) from None
 
 
-def _check_counts(info: SourceInfo, account: Account, kept: Sequence[_Kept]) -> None:
+def _check_counts(info: SourceInfo, account: Account, pieces: Sequence[_Piece]) -> None:
     """CountMismatch where embedded data give other numbers than expected."""
     expected = info.expected
     instances: dict[bytes, set[bytes]] = {str(expand(curie)).encode(): set() for curie in expected.counts}
     if instances:
-        for line in chain.from_iterable(_lines_of(one.lines) for one in kept):
-            s, p, o, _ = line.split(b" ", 3)
-            if p == _TYPE and o in instances:
-                instances[o].add(s)
+        for piece in pieces:
+            with _reading(info.name, piece) as agree:
+                number = 0
+                for line in _lines_of(piece.lines):
+                    number += 1
+                    s, p, o, _ = line.split(b" ", 3)
+                    if p == _TYPE and o in instances:
+                        instances[o].add(s)
+                agree(number)
     found = [
         (curie, due, len(those))
         for (curie, due), those in zip(expected.counts.items(), instances.values(), strict=True)
@@ -328,10 +382,16 @@ def _keep(path: Path, loaded: Loaded) -> _Kept:
         "quads": loaded.quads,
         "records": loaded.records,
         "terms": [line.decode() for line in loaded.terms],
+        "standing": loaded.standing,
         "account": vars(loaded.account),
     }
-    _write(path.with_name(f"{path.name}.json"), json.dumps(told, ensure_ascii=False).encode())
-    return _Kept(lines, loaded.quads, loaded.records, loaded.terms, loaded.account)
+    _write(_told_in(lines), json.dumps(told, ensure_ascii=False).encode())
+    return _Kept(lines, loaded.quads, loaded.records, loaded.terms, loaded.account, loaded.standing)
+
+
+def _told_in(lines: Path) -> Path:
+    """Where the account of a partition stands, by where its lines do."""
+    return lines.with_name(f"{lines.name.removesuffix('.nq.zst')}.json")
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -344,21 +404,29 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _read(path: Path) -> _Kept | None:
-    """What is kept of a partition; None where it is not, or is damaged and has to be loaded again."""
-    told_in, lines = path.with_name(f"{path.name}.json"), path.with_name(f"{path.name}.nq.zst")
+    """What is kept of a partition; None where it is not, or is damaged and has to be loaded again.
+
+    That its lines are as many as its account says is seen when they are merged.
+    """
+    lines = path.with_name(f"{path.name}.nq.zst")
+    told_in = _told_in(lines)
     try:
         told = json.loads(told_in.read_bytes())
         with lines.open("rb") as file:
             if told["format"] != _FORMAT or hashlib.file_digest(file, "sha256").hexdigest() != told["sha256"]:
                 return None
-        os.utime(told_in)  # used: see `forget`
-        return _Kept(
+        found = _Kept(
             lines,
             told["quads"],
             {name: (sha256, file) for name, (sha256, file) in told["records"].items()},
             tuple(line.encode() for line in told["terms"]),
             Account.of(told["account"]),
+            tuple((record, number) for record, number in told["standing"]),
         )
+        if found.account.records != len(found.records):
+            return None
+        os.utime(told_in)  # used: see `forget`
+        return found
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -385,6 +453,21 @@ def _lines_of(path: Path) -> Iterator[bytes]:
         yield from read_lines(file)
 
 
+@contextmanager
+def _reading(source: str, piece: _Piece) -> Iterator[Callable[[int], None]]:
+    """While a partition's lines are read; gives what is to be called with their number. Raises _Damaged."""
+
+    def agree(number: int) -> None:
+        if number != piece.quads:
+            told = f"it has {number:,} quads, and its account says {piece.quads:,}"
+            raise _Damaged(source, piece, told)
+
+    try:
+        yield agree
+    except (OSError, zstandard.ZstdError) as problem:
+        raise _Damaged(source, piece, f"its lines cannot be read ({problem})") from problem
+
+
 def read_lines(file: IO[bytes]) -> Iterator[bytes]:
     """The lines of a file that zstd has compressed."""
     rest = b""
@@ -394,19 +477,30 @@ def read_lines(file: IO[bytes]) -> Iterator[bytes]:
         yield from lines
 
 
-def _merge(files: Sequence[Path], target: Path, work: Path) -> int:
-    """Write the lines of sorted files into one, sorted, each once; returns how many there are.
+def _merge(source: str, pieces: Sequence[_Piece], target: Path, work: Path) -> int:
+    """Write the lines of partitions into one file, sorted, each once; returns how many there are.
 
-    In two rounds: some files at a time in memory, then the outcomes line by line. So no more files are open
-    at once than there are groups of them.
+    In two rounds: some partitions at a time in memory, then the outcomes line by line. So no more files are
+    open at once than there are groups of them. Raises _Damaged.
     """
+    if len(pieces) == 1 and not zlib.decompress(pieces[0].placed):
+        with _reading(source, pieces[0]) as agree:
+            agree(sum(1 for _ in _lines_of(pieces[0].lines)))
+        shutil.copyfile(pieces[0].lines, target)
+        return pieces[0].quads
     with ExitStack() as stack:
         rounds: list[Iterator[bytes]] = []
-        for start in range(0, len(files), _AT_ONCE):
-            some = files[start : start + _AT_ONCE]
+        for start in range(0, len(pieces), _AT_ONCE):
             # Sorted pieces one after the other: a sort merges them.
-            lines = sorted(chain.from_iterable(map(_lines_of, some)))
-            if len(files) <= _AT_ONCE:
+            lines: list[bytes] = []
+            for piece in pieces[start : start + _AT_ONCE]:
+                before = len(lines)
+                with _reading(source, piece) as agree:
+                    lines += _lines_of(piece.lines)
+                    agree(len(lines) - before)
+                lines += zlib.decompress(piece.placed).splitlines(keepends=True)
+            lines.sort()
+            if len(pieces) <= _AT_ONCE:
                 rounds.append(iter(lines))
                 break
             draft = work / f".merge-{start}"

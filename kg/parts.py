@@ -128,8 +128,11 @@ class Partition:
 class Loaded:
     """What a partition gave, plain and small enough to be sent.
 
-    `lines` are the sorted unique N-Quads lines, compressed with zstd; `records` the SHA-256 of each record
-    and its file, by identifier; `terms` a line for each predicate and class that is used.
+    `lines` are the sorted unique N-Quads lines, compressed with zstd, and `quads` their number; `records` the
+    SHA-256 of each record and its file, by identifier; `terms` a line for each predicate and class that is
+    used. `standing` are the things that stand on a line of a file: IRI, and which of the partition's units
+    (from 0) is that line. The quads that give its number are left out of `lines`, so that these stay as they
+    are when records before them come or go.
     """
 
     lines: bytes
@@ -137,6 +140,7 @@ class Loaded:
     records: Mapping[str, tuple[str, str]]
     terms: tuple[bytes, ...]
     account: Account
+    standing: tuple[tuple[str, int], ...] = ()
 
 
 def dated(version: str) -> Literal | None:

@@ -31,11 +31,11 @@ from typing import Protocol, cast
 from zlib import crc32
 
 import zstandard
-from pyoxigraph import NamedNode, Quad
+from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.errors import SourceError, UsageError
 from kg.parts import Account, Expectation, Loaded, Part, Partition, SourceInfo, Unit, dated
-from kg.terms import RDF, ROOT, mint
+from kg.terms import RDF, ROOT, STROMA, XSD, mint
 from loaders.emit import Graph
 from loaders.record import Record
 
@@ -50,6 +50,8 @@ _PACKAGES = ("pyoxigraph", "pyyaml", "obonet", "py-horned-owl")
 _UNITS = 32
 _MOST_UNITS = 4 * _UNITS
 _MOST_BYTES = 16 * 2**20
+
+NO_FILE = "the same input"  # where a record does not say which file it comes from
 
 # What a source's graph can be: stroma:LevelStated, LevelRecorded, LevelCurated, LevelDefined.
 _LEVELS = ("stated", "recorded", "curated", "defined")
@@ -116,8 +118,13 @@ def load(name: str, files: Sequence[Path] = ()) -> Part:
     embedded = not files
     chosen = tuple(files) or embedded_files(info)
     loader = _loader(name)
-    account = Account()
-    return Part(info, chosen, embedded, _quads(loader, info, loader.read(chosen, info), account, {}), account)
+    account, graph, seen = Account(), _graph(info), dict[str, tuple[str, str]]()
+    quads = (
+        quad
+        for record in loader.read(chosen, info)
+        for quad in _quads(loader, info, record, graph, account, seen)
+    )
+    return Part(info, chosen, embedded, quads, account)
 
 
 def embedded_files(info: SourceInfo) -> tuple[Path, ...]:
@@ -156,31 +163,48 @@ def divided(units: Iterable[Unit]) -> Iterator[tuple[Unit, ...]]:
 
 
 def load_partition(partition: Partition) -> Loaded:
-    """Load the records of a partition; what it gives depends on nothing but the partition and the code.
+    """Load the records of a partition; what it gives depends on nothing but its key.
 
     Raises SourceError, as `load` does.
     """
     info, loader = describe(partition.source), _loader(partition.source)
-    account = Account()
+    account, graph = Account(), _graph(info)
     records: dict[str, tuple[str, str]] = {}
     lines: set[bytes] = set()
     terms: dict[NamedNode, bytes] = {}
-    for quad in _quads(loader, info, _records(loader, info, partition), account, records):
-        line = str(quad).encode() + b" .\n"
-        lines.add(line)
-        if quad.predicate not in terms:
-            terms[quad.predicate] = line
-        if quad.predicate == RDF.type and isinstance(quad.object, NamedNode) and quad.object not in terms:
-            terms[quad.object] = line
+    standing: dict[tuple[str, int], None] = {}
+    for number, record in _records(loader, info, partition):
+        for quad in _quads(loader, info, record, graph, account, records):
+            if number is not None and quad.predicate == STROMA.recordLine:
+                subject = cast(NamedNode, quad.subject).value
+                standing[subject, number] = None
+                line = line_of_record(info, subject, 1)
+            else:
+                line = str(quad).encode() + b" .\n"
+                lines.add(line)
+            if quad.predicate not in terms:
+                terms[quad.predicate] = line
+            if quad.predicate == RDF.type and isinstance(quad.object, NamedNode) and quad.object not in terms:
+                terms[quad.object] = line
     packed = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(b"".join(sorted(lines)))
-    return Loaded(packed, len(lines), records, tuple(terms.values()), account)
+    return Loaded(packed, len(lines), records, tuple(terms.values()), account, tuple(standing))
+
+
+def line_of_record(info: SourceInfo, record: str, line: int) -> bytes:
+    """The N-Quads line that says on which line (1-based) of its file a record stands."""
+    value = Literal(str(line), datatype=XSD.integer)
+    return str(Quad(NamedNode(record), STROMA.recordLine, value, info.graph)).encode() + b" .\n"
 
 
 def key(partition: Partition) -> str:
-    """What a partition and the code of its loader are known by: a SHA-256."""
+    """What a partition and the code of its loader are known by: a SHA-256.
+
+    On which lines it stands says nothing of what it gives, but for `Loaded.standing`.
+    """
     seen = hashlib.sha256(f"{partition.source} {partition.code} {sorted(partition.left_out)}".encode())
     for unit in partition.units:
-        seen.update(f"\n{unit.file} {unit.line} {len(unit.data)}\n".encode())
+        kind = "document" if unit.line is None else "line"
+        seen.update(f"\n{unit.file} {kind} {len(unit.data)}\n".encode())
         seen.update(unit.data)
     for path in partition.files:
         seen.update(f"\n{path.name} {_digest(path)}".encode())
@@ -216,34 +240,38 @@ def _loader(name: str) -> Loader:
     return cast(Loader, importlib.import_module(f"loaders.{name}.loader"))
 
 
-def _records(loader: Loader, info: SourceInfo, partition: Partition) -> Iterator[Record]:
+def _records(loader: Loader, info: SourceInfo, partition: Partition) -> Iterator[tuple[int | None, Record]]:
+    """The records of a partition, each with which of its units is the line that it stands on, if one is."""
     if partition.files:
-        yield from loader.read(partition.files, info)
+        yield from ((None, record) for record in loader.read(partition.files, info))
     given: set[tuple[str, str]] = set()
-    for unit in partition.units:
+    for number, unit in enumerate(partition.units):
         for record in cast(Divisible, loader).of_unit(unit, info):
             # An exact repeat is the same record and comes once.
             if record.id not in partition.left_out and (same := (record.id, record.sha256)) not in given:
                 given.add(same)
-                yield record
+                yield None if unit.line is None else number, record
+
+
+def _graph(info: SourceInfo) -> Graph:
+    return Graph(info.graph, mint("activity", info.name), dated(info.version))
 
 
 def _quads(
     loader: Loader,
     info: SourceInfo,
-    records: Iterable[Record],
+    record: Record,
+    graph: Graph,
     account: Account,
     seen: dict[str, tuple[str, str]],
 ) -> Iterator[Quad]:
-    """The quads of records, each settled in `account` and noted in `seen`, with its SHA-256 and its file."""
-    graph = Graph(info.graph, mint("activity", info.name), dated(info.version))
-    for record in records:
-        refuse_twice(info.name, record.id, record.file, seen)
-        seen[record.id] = (record.sha256, record.file or "the same input")
-        for quad in loader.quads(record, graph):
-            account.quads += 1
-            yield quad
-        record.settle(info, account)
+    """The quads of a record, which is settled in `account` and noted in `seen`, with SHA-256 and file."""
+    refuse_twice(info.name, record.id, record.file, seen)
+    seen[record.id] = (record.sha256, record.file or NO_FILE)
+    for quad in loader.quads(record, graph):
+        account.quads += 1
+        yield quad
+    record.settle(info, account)
 
 
 def refuse_twice(source: str, record: str, file: str | None, seen: Mapping[str, tuple[str, str]]) -> None:

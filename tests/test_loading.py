@@ -24,7 +24,7 @@ from kg import loading, spark
 from kg.build import build
 from kg.errors import BuildError, SourceError, UsageError
 from kg.parts import Partition, Unit
-from kg.report import Quiet
+from kg.report import Progress, Quiet
 from kg.settings import Settings
 from kg.snapshot import Snapshot, current, read_lines
 from kg.terms import ROOT
@@ -64,12 +64,12 @@ def cluster() -> Iterator[SparkCluster]:
         yield running
 
 
-def load(file: Path, var: Path, on: str = "processes:1") -> loading.Source:
+def load(file: Path, var: Path, on: str = "processes:1", progress: Progress | None = None) -> loading.Source:
     """The source with one file beside its embedded data."""
     work = var / f"work-{time.monotonic_ns()}"
     work.mkdir(parents=True)
     with loading.workers(on) as them:
-        return loading.load(INFO, [file], var, work, them, Quiet())
+        return loading.load(INFO, [file], var, work, them, progress or Quiet())
 
 
 def lines(source: loading.Source) -> list[bytes]:
@@ -192,6 +192,16 @@ def test_a_word_that_names_nobody_is_refused_though_nothing_is_to_be_done(embedd
         build(settings, on="nobody")
 
 
+class Notes(Quiet):
+    """What was noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
 class Steps(Quiet):
     """Does something once, when so many partitions are done."""
 
@@ -220,6 +230,42 @@ def test_only_what_changed_is_loaded_again(records: Path, studies: list[bytes], 
     assert len(partitions(var) - before) in (1, 2), "its own, and a neighbour where its end has moved"
     assert lines(found) == plain(records)
     assert account(found) == account(load(records, tmp_path / "fresh"))
+
+
+@pytest.mark.parametrize("change", ["inserted", "deleted", "a blank line"])
+def test_a_line_that_comes_or_goes_costs_its_partition_and_not_those_behind_it(
+    change: str, records: Path, studies: list[bytes], tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    without = [*studies[:4], *studies[5:]]
+    before, after = {
+        "inserted": (without, studies),
+        "deleted": (studies, without),
+        "a blank line": (studies, [*studies[:4], b"\n", *studies[4:]]),
+    }[change]
+    records.write_bytes(b"".join(before))
+    load(records, var)
+    kept = partitions(var)
+    records.write_bytes(b"".join(after))
+    found = load(records, var)
+    assert len(partitions(var) - kept) == (0 if change == "a blank line" else 1)
+    assert lines(found) == plain(records), "with the lines on which records stand now"
+    assert account(found) == account(load(records, tmp_path / "fresh"))
+
+
+def test_records_of_two_files_of_lines_in_one_partition_stand_where_they_stand(
+    studies: list[bytes], tmp_path: Path
+) -> None:
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    one.write_bytes(b"".join(studies[:3]))
+    other.write_bytes(b"\n" + b"".join(studies[3:6]))
+    assert len(list(catalog.divide(INFO.name, [one, other]))) == 1
+    var = tmp_path / "var"
+    (var / "work").mkdir(parents=True)
+    with loading.workers("processes:1") as them:
+        found = loading.load(INFO, [one, other], var, var / "work", them, Quiet())
+    parts = [catalog.load(INFO.name), catalog.load(INFO.name, [one, other])]
+    assert lines(found) == sorted({str(quad).encode() + b" .\n" for part in parts for quad in part.quads})
 
 
 def test_a_record_that_is_gone_is_gone_from_the_graph(
@@ -258,6 +304,61 @@ def test_a_damaged_partition_is_loaded_again(records: Path, expected: list[bytes
     lost.unlink()
     untold.with_name(untold.name.replace(".nq.zst", ".json")).write_text("{", encoding="utf-8")
     assert lines(load(records, var)) == expected
+
+
+def test_a_partition_that_gives_other_than_its_account_says_is_loaded_again(
+    records: Path, expected: list[bytes], tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    load(records, var)
+    fewer, more, miscounted = sorted((var / loading.FOLDER / INFO.name).glob("*.json"))[:3]
+    for path, change in ((fewer, -1), (more, 1)):
+        told = json.loads(path.read_bytes())
+        told["quads"] += change
+        path.write_text(json.dumps(told), encoding="utf-8")
+        noted = Notes()
+        assert lines(load(records, var, progress=noted)) == expected
+        (note,) = noted.notes
+        key = path.name.removesuffix(".json")
+        assert f"partition {key} was damaged after it had been loaded: it has " in note
+        assert f"its account says {told['quads']:,}. It is loaded again" in note
+    told = json.loads(miscounted.read_bytes())
+    told["account"]["records"] += 1
+    miscounted.write_text(json.dumps(told), encoding="utf-8")
+    assert account(load(records, var)) == account(load(records, tmp_path / "fresh"))
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut", "changed"])
+def test_a_partition_that_is_damaged_while_the_others_load_is_loaded_again(
+    damage: str, records: Path, expected: list[bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / loading.FOLDER / INFO.name
+
+    def spoil() -> None:
+        _damage(max(folder.glob("*.nq.zst")), damage)
+
+    assert lines(load(records, tmp_path, progress=Steps(3, spoil))) == expected
+
+
+def test_a_disk_that_damages_what_it_keeps_is_named(records: Path, tmp_path: Path) -> None:
+    folder = tmp_path / loading.FOLDER / INFO.name
+
+    class Always(Quiet):
+        def advance(self, count: int, left: float | None = None) -> None:
+            for path in folder.glob("*.nq.zst"):
+                _damage(path, "cut")
+
+    with pytest.raises(BuildError, match=r"partition [0-9a-f]{64} was damaged.*look at the disk of .*trials"):
+        load(records, tmp_path, progress=Always())
+    assert plain(records) == lines(load(records, tmp_path))
+
+
+def _damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    if how == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(data[:-100] if how == "cut" else data[:-200] + bytes(100) + data[-100:])
 
 
 def test_a_build_that_is_killed_goes_on_where_it_was(
@@ -413,7 +514,7 @@ def unit_of(data: bytes) -> Unit:
     return Unit("a.jsonl", None, data, 0)
 
 
-def test_the_key_of_a_partition_is_of_its_bytes_their_place_and_the_code() -> None:
+def test_the_key_of_a_partition_is_of_its_bytes_their_file_and_the_code() -> None:
     partition = Partition("clinicaltrials", "code", (Unit("a.jsonl", 1, b"{}", 2),))
     unit = partition.units[0]
     others = [
@@ -421,13 +522,11 @@ def test_the_key_of_a_partition_is_of_its_bytes_their_place_and_the_code() -> No
         replace(partition, left_out=frozenset({"NCT00000001"})),
         *(
             replace(partition, units=(changed,))
-            for changed in (replace(unit, data=b"{} "), replace(unit, line=2), replace(unit, file="b.jsonl"))
+            for changed in (replace(unit, data=b"{} "), replace(unit, line=None), replace(unit, file="b"))
         ),
         replace(partition, units=(unit, unit)),
     ]
     keys = {catalog.key(one) for one in (partition, *others)}
     assert len(keys) == 1 + len(others)
-    moved = replace(partition, units=(replace(unit, end=9),))
-    assert catalog.key(moved) == catalog.key(partition), (
-        "how far the file was read says nothing of the record"
-    )
+    moved = replace(partition, units=(replace(unit, line=2, end=9),))
+    assert catalog.key(moved) == catalog.key(partition), "where in its file it stands is none of it"
