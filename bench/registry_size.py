@@ -56,12 +56,6 @@ STARTS = 3
 CLIENTS = 2  # at the change of snapshot
 PART = 2_000_000  # quads in a file for Virtuoso: one is loaded in minutes, and only one is on disk
 _PLAIN, _STORED = 250, 250  # bytes a quad, as N-Quads and in the peer's store: 209 and 174, and some room
-_LAST_STEPS = {
-    "write": "report.json",
-    "index": "search.sqlite",
-    "dump": "dump/*",
-    "changes": "changes.json",
-}  # and what each writes last
 _LOOK = 0.5  # seconds between two looks at memory
 _LOOKS = 240  # kept of them
 _BULK = """import sys, time
@@ -430,19 +424,9 @@ def _fewer(looks: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
 
 
 def _steps(snapshot: Snapshot, ran: Ran) -> list[Found]:
-    """Name, seconds and most memory of each step: they follow each other from the process's start.
-
-    The report is written before the last steps; their ends are told by the files that they write.
-    """
+    """Name, seconds and most memory of each step: they follow each other from the process's start."""
     steps = [{key: step[key] for key in ("name", "seconds")} for step in snapshot.report["steps"]]
     done = sum(step["seconds"] for step in steps)
-    began = ran.ended - ran.seconds
-    for name, pattern in _LAST_STEPS.items():
-        if name not in {step["name"] for step in steps}:
-            written = max((path.stat().st_mtime for path in snapshot.folder.glob(pattern)), default=0.0)
-            took = max(0.0, written - began - done)
-            steps.append({"name": name, "seconds": round(took, 3)})
-            done += took
     steps.append({"name": "start, end", "seconds": round(ran.seconds - done, 3)})
     begin = 0.0
     for step in steps:

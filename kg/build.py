@@ -39,6 +39,7 @@ from kg.snapshot import (
     line_of,
     open_snapshot,
     publish,
+    replace_reports,
     snapshots,
     sort_quads,
     sorted_unique,
@@ -176,7 +177,7 @@ def build(
                 are_sorted=True,
                 version=version,
                 sources=[told.summary() for told in report.sources],
-                reports={"report.json": report.json(), "report.md": report.markdown()},
+                reports=report.files(),
             )
         with report.step("index", progress):
             write_index(snapshot)
@@ -187,6 +188,7 @@ def build(
         if not is_remote(settings.engine) and choose(snapshot, settings.engine).engine == "disk":
             with report.step("store", progress):  # now, so that a server only opens it
                 prepare(snapshot)
+        replace_reports(snapshot, report.files())  # with the steps since
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
         oldest = min(datetime.fromisoformat(kept.created) for kept in snapshots(settings.var))
         loading.forget(settings.var, oldest)
@@ -271,6 +273,11 @@ def _checked(sources: Mapping[str, Sequence[Path]], infos: Mapping[str, SourceIn
         for path in files:
             if not path.is_file():
                 raise UsageError(f"{path}: there is no such file; it was given for source {name}")
+            if not path.stat().st_size:
+                raise UsageError(
+                    f"{path}: the file is empty; it was given for source {name}. "
+                    "Fetch it again, or leave it out"
+                )
     # Sorted: the order in which files are named must not matter.
     return {
         name: sorted(set(files), key=lambda path: (path.name, str(path))) for name, files in sources.items()

@@ -115,6 +115,10 @@ class Report:
         seconds = round(time.perf_counter() - started, 3)
         self.steps.append({"name": name, "seconds": seconds, "peak_mb": peak_mb()})
 
+    def files(self) -> dict[str, str]:
+        """The report as files by name."""
+        return {"report.json": self.json(), "report.md": self.markdown()}
+
     def json(self) -> str:
         """The report for programs."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"

@@ -211,6 +211,15 @@ def write_snapshot(
     return open_snapshot(final)
 
 
+def replace_reports(snapshot: Snapshot, reports: Mapping[str, str]) -> None:
+    """Put further files of a snapshot, by name, in the place of those that it has; each at once."""
+    for name, text in reports.items():
+        fresh = snapshot.folder / f"{name}.new"
+        _write(fresh, text)
+        fresh.replace(snapshot.folder / name)
+    _sync(snapshot.folder)
+
+
 def _write_sorted(lines: Iterable[bytes], target: Path) -> tuple[str, Counter[str]]:
     """Compress sorted lines, each once; return the canonical hash and the quads of each graph."""
     digest = hashlib.sha256()

@@ -146,7 +146,11 @@ def test_the_report_accounts_for_every_field(built: tuple[Settings, Snapshot]) -
     assert f"records = {source['records']}" in header
     assert source["unread"] == {}
     assert source["taken"]["id"] > 0
-    assert {"load publications", "check shapes", "infer"} <= {step["name"] for step in report["steps"]}
+    steps = [step["name"] for step in report["steps"]]
+    loaded, then = steps[: steps.index("check shapes")], steps[steps.index("check shapes") :]
+    assert loaded
+    assert all(name.startswith("load ") for name in loaded)
+    assert then == ["check shapes", "infer", "evidence", "describe", "write", "index", "dump", "changes"]
     assert report["graphs"]["graph:publications"] == source["quads"]
     assert "| publications |" in (built[1].folder / "report.md").read_text(encoding="utf-8")
 
@@ -212,11 +216,14 @@ def test_a_source_that_fails_publishes_nothing(settings: Settings, tmp_path: Pat
     assert before == current(settings.var)
 
 
-def test_an_unknown_source_or_a_missing_file_is_named(settings: Settings, tmp_path: Path) -> None:
+def test_an_unknown_source_or_a_missing_or_empty_file_is_named(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'pubmed'; there are: publications"):
         build(settings, sources={"pubmed": []})
     with pytest.raises(UsageError, match=r"gone\.tsv: there is no such file"):
         build(settings, sources={"publications": [tmp_path / "gone.tsv"]})
+    (tmp_path / "none.jsonl").touch()
+    with pytest.raises(UsageError, match=r"none\.jsonl: the file is empty; it was given for source pub"):
+        build(settings, sources={"publications": [tmp_path / "none.jsonl"]})
 
 
 def test_the_order_in_which_files_are_given_does_not_matter(
