@@ -66,7 +66,7 @@ def evaluate(
 ) -> Iterator[Quad | bytes]:
     """What follows from the lines that are `stated`, as quads and N-Quads lines; some may come twice.
 
-    The lines of a subject stand together in each source. `work` is a folder for what stands on disk
+    The lines of each source are sorted. `work` is a folder for what stands on disk
     meanwhile. Neither `groups` nor `processes` change what comes out.
     With `strict`, a review that points at no finding raises SourceError: records that are added can settle
     a finding, so only the embedded graph must have every one reviewed.
@@ -211,6 +211,7 @@ class _Divided:
 
     def _look(self, stated: Iterable[bytes]) -> None:
         """Which predicates are claimed, and what of publications."""
+        predicate = b""
         for line in stated:
             if line.startswith(_PROPOSITION):
                 _, p, o, _ = line.split(b" ", 3)

@@ -168,4 +168,5 @@ def test_four_times_the_trials_need_no_more_memory(stated: list[bytes], tmp_path
 
     statistics.load()  # once, and kept
     few, many = peak(1), peak(4)
-    assert many < 1.1 * few, (few, many)
+    # Of each result of a measure a little is kept; all lines at once would be four times as much, and more.
+    assert many < 1.5 * few, (few, many)
