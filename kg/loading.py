@@ -244,6 +244,9 @@ def _load(
                 terms |= {_term(line): line for line in one.terms}
         if embedded:
             _check_counts(info, account, pieces)
+        elif files and not account.records:
+            named = ", ".join(path.name for path in files)
+            progress.note(f"source {info.name}: there is no record in {named}")
         if files or embedded:
             told.add(info, files, account, reason_to_ignore, embedded=embedded)
         every += pieces

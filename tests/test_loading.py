@@ -306,6 +306,14 @@ def test_a_damaged_partition_is_loaded_again(records: Path, expected: list[bytes
     assert lines(load(records, var)) == expected
 
 
+def test_files_without_a_record_are_named(tmp_path: Path) -> None:
+    blank = tmp_path / "blank.jsonl"
+    blank.write_text("\n \n", encoding="utf-8")
+    noted = Notes()
+    load(blank, tmp_path / "var", progress=noted)
+    assert noted.notes == ["source clinicaltrials: there is no record in blank.jsonl"]
+
+
 def test_a_partition_that_gives_other_than_its_account_says_is_loaded_again(
     records: Path, expected: list[bytes], tmp_path: Path
 ) -> None:
