@@ -75,7 +75,6 @@ def evaluate(
     divided = _Divided(stated, work, groups)
     core = reported.read(divided.lines(_CORE))
     articles = Articles(core)
-    articles.sought, articles.numbers  # noqa: B018  (known before there are processes to share them)
 
     def of_group(group: int) -> _Told:
         return _of_group(divided, group, core, articles, work, strict)

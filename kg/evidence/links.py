@@ -219,26 +219,19 @@ class Articles:
         for trial in reported.of_kind("trial"):
             for publication in trial.nodes(STROMA.hasPublication):
                 self._studies.setdefault(self.name(publication), []).append(trial)
-
-    @cached_property
-    def sought(self) -> Sought:
-        """What rules look for in trials."""
-        return Sought(article.described for article in self)
-
-    @cached_property
-    def numbers(self) -> Mapping[str, Sequence[tuple[int, NamedNode, str]]]:
-        """By registry number, in capitals: the articles that give it, each with its place among all numbers
-        that are given, and the number as printed."""
-        found: dict[str, list[tuple[int, NamedNode, str]]] = {}
-        each = (
+        # What rules look for in trials.
+        self.sought = Sought(article.described for article in self)
+        # By registry number, in capitals: the articles that give it, each with its place among all numbers
+        # that are given, and the number as printed.
+        self.numbers: dict[str, list[tuple[int, NamedNode, str]]] = {}
+        given = (
             (article.iri, number)
             for article in self
             for text in article.texts
             for number in _NUMBER.findall(text)
         )
-        for place, (iri, number) in enumerate(each):
-            found.setdefault(number.upper(), []).append((place, iri, number))
-        return found
+        for place, (iri, number) in enumerate(given):
+            self.numbers.setdefault(number.upper(), []).append((place, iri, number))
 
     def is_of_a_study(self, article: NamedNode) -> bool:
         """Whether documents or curators know a study that an article reports."""

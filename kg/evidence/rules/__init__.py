@@ -3,9 +3,9 @@
 from kg.evidence.findings import Across, Rule
 from kg.evidence.rules import arithmetic, registry, values, wording
 
-ACROSS = {values.implausible_magnitude: Across(values.magnitudes, values.judge_magnitudes)}
+_ACROSS = {values.implausible_magnitude: Across(values.magnitudes, values.judge_magnitudes)}
 RULES = tuple(
-    Rule(compare, ACROSS.get(compare))
+    Rule(compare, _ACROSS.get(compare))
     for compare in (
         values.different_values,
         values.threshold_stated_two_ways,
