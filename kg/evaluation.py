@@ -12,6 +12,7 @@ each (`arm/NCT01547091/1`), and a thing with another's number among its objects 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -66,13 +67,17 @@ def evaluate(
 ) -> Iterator[Quad | bytes]:
     """What follows from the lines that are `stated`, as quads and N-Quads lines; some may come twice.
 
-    The lines of each source are sorted. `work` is a folder for what stands on disk
-    meanwhile. Neither `groups` nor `processes` change what comes out.
-    With `strict`, a review that points at no finding raises SourceError: records that are added can settle
-    a finding, so only the embedded graph must have every one reviewed.
+    The lines of each source are sorted. `work` is a folder for what stands on disk meanwhile. Neither
+    `groups` nor `processes` change what comes out. With `strict`, a review that points at no finding raises
+    SourceError: records that are added can settle a finding, so only the embedded graph must have every one
+    reviewed.
     """
     statistics.load()
-    divided = _Divided(stated, work, groups)
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        yield from _evaluated(_Divided(stated, Path(folder), groups), Path(folder), strict, processes)
+
+
+def _evaluated(divided: _Divided, work: Path, strict: bool, processes: int) -> Iterator[Quad | bytes]:
     core = reported.read(divided.lines(_CORE))
     articles = Articles(core)
 
