@@ -424,17 +424,39 @@ def _fewer(looks: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
 
 
 def _steps(snapshot: Snapshot, ran: Ran) -> list[Found]:
-    """Name, seconds and most memory of each step: they follow each other from the process's start."""
-    steps = [{key: step[key] for key in ("name", "seconds")} for step in snapshot.report["steps"]]
-    done = sum(step["seconds"] for step in steps)
-    steps.append({"name": "start, end", "seconds": round(ran.seconds - done, 3)})
-    begin = 0.0
-    for step in steps:
+    """Name, beginning, seconds and most memory of each step; memory is that of all that ran meanwhile.
+
+    The last steps run beside each other, so that seconds together are more than those that went by.
+    """
+    told = [(step["name"], step["begins"], step["seconds"]) for step in snapshot.report["steps"]]
+    done = until = 0.0
+    for _, begins, seconds in sorted(told, key=lambda step: step[1]):
+        done += max(0.0, begins + seconds - max(begins, until))
+        until = max(until, begins + seconds)
+    # Steps count from when the build has read its ontology; what comes before is taken for what is left over.
+    before = ran.seconds - until
+    steps: list[Found] = []
+    for name, begins, seconds in told:
         # A look stands for the time until the next.
         apart = max(_LOOK, ran.seconds / _LOOKS)
-        within = [mib for at, mib in ran.looks if begin - apart <= at <= begin + step["seconds"]]
-        step["peak memory, MiB"] = max(within, default=None)
-        begin += step["seconds"]
+        begin = before + begins
+        within = [mib for at, mib in ran.looks if begin - apart <= at <= begin + seconds]
+        steps.append(
+            {
+                "name": name,
+                "begins, s": round(begin, 3),
+                "seconds": seconds,
+                "peak memory, MiB": max(within, default=None),
+            }
+        )
+    steps.append(
+        {
+            "name": "start, end",
+            "begins, s": 0.0,
+            "seconds": round(ran.seconds - done, 3),
+            "peak memory, MiB": max((mib for at, mib in ran.looks if at <= before), default=None),
+        }
+    )
     return steps
 
 

@@ -11,9 +11,10 @@ import heapq
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -24,12 +25,12 @@ from kg import ontology as ontologies
 from kg.canned import Catalogue
 from kg.changes import note_changes
 from kg.dump import write_dump
-from kg.engine.disk import choose, prepare
+from kg.engine.disk import choose, prepare, write_store
 from kg.errors import OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.evaluation import evaluate
 from kg.ontology import Ontology
 from kg.parts import SourceInfo
-from kg.report import Progress, Quiet, Report
+from kg.report import Progress, Quiet, Report, timed
 from kg.search import write_index
 from kg.settings import Settings, is_remote
 from kg.snapshot import (
@@ -47,6 +48,7 @@ from kg.snapshot import (
 )
 from kg.terms import ROOT, compress
 from kg.validation import Violation
+from kg.workers import beside, can_fork, is_fork
 from loaders import catalog
 
 # Which files of a folder of real records (`--data-dir`) each loader reads.
@@ -120,6 +122,10 @@ def build(
                     source = loading.load(info, extra.get(name, ()), settings.var, work, them, progress)
                     _require_declared(source, ontology)
                 sources_loaded.append(source)
+        if processes > 1 and not can_fork():
+            progress.note(
+                "from shapes on one process did all the work: what loads the records left threads behind"
+            )
         files = [source.file for source in sources_loaded]
         report.sources = [source.told for source in sources_loaded]
 
@@ -179,21 +185,35 @@ def build(
                 sources=[told.summary() for told in report.sources],
                 reports=report.files(),
             )
-        with report.step("index", progress):
-            write_index(snapshot)
-        with report.step("dump", progress):
-            write_dump(snapshot)
-        with report.step("changes", progress):
-            note_changes(snapshot, settings.var)
-        if not is_remote(settings.engine) and choose(snapshot, settings.engine).engine == "disk":
-            with report.step("store", progress):  # now, so that a server only opens it
-                prepare(snapshot)
+        tasks = {name: partial(timed, step) for name, step in _last_steps(snapshot, settings).items()}
+        for name, took in beside(tasks, processes, progress.step).items():
+            report.add_step(name, took)
         replace_reports(snapshot, report.files())  # with the steps since
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
         oldest = min(datetime.fromisoformat(kept.created) for kept in snapshots(settings.var))
         loading.forget(settings.var, oldest)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot
+
+
+def _last_steps(snapshot: Snapshot, settings: Settings) -> dict[str, Callable[[], object]]:
+    """What only reads the snapshot and stands beside it, the longest first."""
+
+    def store() -> None:
+        # Its threads must not be left in a process that forks others.
+        if is_fork():
+            write_store(snapshot)
+        else:
+            prepare(snapshot)
+
+    steps: dict[str, Callable[[], object]] = {
+        "dump": partial(write_dump, snapshot),
+        "index": partial(write_index, snapshot),
+        "changes": partial(note_changes, snapshot, settings.var),
+    }
+    if not is_remote(settings.engine) and choose(snapshot, settings.engine).engine == "disk":
+        return {"store": store, **steps}  # now, so that a server only opens it
+    return steps
 
 
 # ------------------------------------------------------------------------------------ nothing to do

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import shutil
 import signal
 import subprocess
@@ -10,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from pyoxigraph import Literal, NamedNode, RdfFormat, parse
@@ -18,6 +22,7 @@ import loaders.catalog
 from kg.build import build, files_of
 from kg.engine.disk import open_store
 from kg.errors import BuildError, CountMismatch, OntologyError, ShapeViolation, SourceError, UsageError
+from kg.search import INDEX
 from kg.settings import Settings
 from kg.snapshot import Snapshot, current, publish, read_lines, write_snapshot
 from kg.terms import ROOT, VOID, mint
@@ -150,9 +155,78 @@ def test_the_report_accounts_for_every_field(built: tuple[Settings, Snapshot]) -
     loaded, then = steps[: steps.index("check shapes")], steps[steps.index("check shapes") :]
     assert loaded
     assert all(name.startswith("load ") for name in loaded)
-    assert then == ["check shapes", "infer", "evidence", "describe", "write", "index", "dump", "changes"]
+    assert then == ["check shapes", "infer", "evidence", "describe", "write", "dump", "index", "changes"]
     assert report["graphs"]["graph:publications"] == source["quads"]
     assert "| publications |" in (built[1].folder / "report.md").read_text(encoding="utf-8")
+
+
+def built_apart(settings: Settings, processes: int, *, most_bytes: int = 2**40) -> dict[str, Any]:
+    """The report of a build in a process of its own, which has no threads and may fork; or its error."""
+    script = """
+import json, multiprocessing, resource, sys
+from pathlib import Path
+import loaders.catalog
+from kg.build import build
+from kg.errors import StromaError
+from kg.settings import Settings
+
+root, var, loaders.catalog.FOLDER, on, most = *map(Path, sys.argv[1:4]), sys.argv[4], int(sys.argv[5])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+try:
+    told = dict(build(Settings(root=root, var=var, engine="disk"), on=on).report)
+except StromaError as problem:
+    told = {"error": type(problem).__name__, "says": str(problem)}
+print(json.dumps({**told, "left": len(multiprocessing.active_children())}))
+"""
+    folders = [settings.root, settings.var, settings.root.parent / "loaders"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, folders), f"processes:{processes}", str(most_bytes)],
+        cwd=ROOT,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return cast(dict[str, Any], json.loads(done.stdout))
+
+
+def test_the_last_steps_write_the_same_beside_each_other_as_in_turn(
+    settings: Settings, tmp_path: Path
+) -> None:
+    found: list[dict[str, str]] = []
+    for processes in (1, 2):
+        there = replace(settings, var=tmp_path / f"var{processes}")
+        report = built_apart(there, processes)
+        last = report["steps"][-4:]
+        assert [step["name"] for step in last] == ["store", "dump", "index", "changes"]
+        beside = [
+            one["name"]
+            for one, other in itertools.pairwise(last)
+            if other["begins"] < one["begins"] + one["seconds"] - 0.01  # more than what is rounded
+        ]
+        assert bool(beside) == (processes > 1)
+        snapshot = current(there.var)
+        assert snapshot is not None
+        assert len(open_store(snapshot)) == snapshot.quads
+        files = [snapshot.folder / INDEX, *(snapshot.folder / "dump").rglob("*.*")]
+        found.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
+    assert len(found[0]) > 4
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_disk_that_is_full_at_the_end_publishes_nothing_and_says_so(
+    settings: Settings, processes: int
+) -> None:
+    before = published_before(settings)
+    # All files of the steps before are smaller, the index is larger.
+    told = built_apart(settings, processes, most_bytes=12_000_000)
+    assert (told["error"], told["left"]) == ("BuildError", 0)
+    assert f"{INDEX}: " in told["says"]
+    assert "as it was" in told["says"]
+    assert before == current(settings.var)
+    (written,) = set((settings.var / "snapshots").iterdir()) - {before.folder}
+    assert not list(written.glob(f".{INDEX}*"))
 
 
 def test_the_time_of_the_build_does_not_reach_the_graph(built: tuple[Settings, Snapshot]) -> None:

@@ -6,6 +6,7 @@ pass, in memory that grows with the words used and not with the things.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -93,7 +94,7 @@ _TYPO_LEAST = 4  # letters of a word that may be misspelt by one, and by two fro
 def write_index(snapshot: Snapshot) -> Path:
     """Write the index of a snapshot into its folder, in one step, unless it is there; returns its file.
 
-    Raises SnapshotError where the snapshot has gone meanwhile.
+    Raises SnapshotError where the snapshot has gone meanwhile, OSError where the file cannot be written.
     """
     target = snapshot.folder / INDEX
     if target.exists() and _format_of(target) == FORMAT:
@@ -106,7 +107,9 @@ def write_index(snapshot: Snapshot) -> Path:
         os.replace(draft, target)
     except (FileNotFoundError, sqlite3.OperationalError) as problem:
         if snapshot.folder.exists():
-            raise
+            if isinstance(problem, OSError):
+                raise
+            raise OSError(errno.EIO, str(problem), str(target)) from problem  # a full disk, above all
         raise SnapshotError(
             f"{snapshot.folder}: the snapshot is gone; a newer one took its place"
         ) from problem
