@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 
 from pyoxigraph import RdfFormat, parse, serialize
 
-from kg.packing import Packer, packed
+from kg.packing import Packer, Shared, packed
 from kg.snapshot import Snapshot, draft, read_lines
 from kg.terms import BASE, digest, prefixes
 
@@ -123,8 +123,14 @@ def _write_graphs(snapshot: Snapshot, folder: Path) -> Iterator[DumpFile]:
             with packed(folder / f"{name}.ttl.gz") as turtle:
                 # What Turtle says after its prefixes, TriG says within the braces of a graph.
                 trig.write(f"{_term(graph)} {{\n".encode())
-                both = cast(IO[bytes], _Both(turtle, trig))
-                serialize(parse(path=lines), both, format=RdfFormat.TURTLE, prefixes=dict(prefixes()))
+                both = _Both(turtle, trig)
+                serialize(
+                    parse(path=lines),
+                    cast(IO[bytes], both),
+                    format=RdfFormat.TURTLE,
+                    prefixes=dict(prefixes()),
+                )
+                both.end()
                 trig.write(b"}\n")
             _pack(lines)
             number, digest = snapshot.graphs[graph], digests[graph]
@@ -141,20 +147,26 @@ class _Both:
 
     def __init__(self, whole: Packer, rest: Packer) -> None:
         self._whole, self._rest = whole, rest
-        self._head: bytes | None = b""
+        self._head = b""
+        self._body: Shared | None = None
 
     def write(self, data: bytes) -> int:
         """Take bytes; returns how many."""
-        self._whole.write(data)
-        if self._head is None:
-            return self._rest.write(data)
+        if self._body is not None:
+            return self._body.write(data)
         self._head += data
         while self._head.startswith(_PREFIX) and b"\n" in self._head:
-            self._head = self._head.partition(b"\n")[2]
+            prefix, newline, self._head = self._head.partition(b"\n")
+            self._whole.write(prefix + newline)
         if not _PREFIX.startswith(self._head[: len(_PREFIX)]):
-            self._rest.write(self._head)
-            self._head = None
+            self._body = Shared((self._whole, self._rest))
+            self._body.write(self._head)
         return len(data)
+
+    def end(self) -> None:
+        """Give the files what is held."""
+        if self._body is not None:
+            self._body.end()
 
     def flush(self) -> None:
         """Nothing: the files are ended by who began them."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kg import packing
-from kg.packing import packed
+from kg.packing import Shared, packed
 
 
 def write(path: Path, pieces: list[bytes]) -> bytes:
@@ -30,6 +30,30 @@ def test_what_is_packed_comes_back_whatever_the_blocks(
         patch.setattr(packing, "_BLOCK", block)
         whole = write(tmp_path_factory.mktemp("packed") / "file.gz", pieces)
     assert gzip.decompress(whole) == b"".join(pieces)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.binary(max_size=60)), max_size=12),
+    st.integers(1, 40),
+)
+def test_what_is_shared_comes_into_each_file_between_what_is_its_own(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[tuple[bool, bytes]], block: int
+) -> None:
+    folder = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "_BLOCK", block)
+        with packed(folder / "one.gz") as one, packed(folder / "other.gz") as other:
+            for shared, piece in pieces:
+                if shared:
+                    both = Shared((one, other))
+                    both.write(piece)
+                    both.write(piece)
+                    both.end()
+                else:
+                    one.write(piece)
+    found = [gzip.decompress((folder / name).read_bytes()) for name in ("one.gz", "other.gz")]
+    assert found[0] == b"".join(2 * piece if shared else piece for shared, piece in pieces)
+    assert found[1] == b"".join(2 * piece for shared, piece in pieces if shared)
 
 
 def test_the_bytes_depend_on_nothing_but_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
