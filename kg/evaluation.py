@@ -13,13 +13,14 @@ each (`arm/NCT01547091/1`), and a thing with another's number among its objects 
 from __future__ import annotations
 
 import tempfile
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import IO
 from zlib import crc32
 
 from pyoxigraph import NamedNode, Quad
@@ -27,15 +28,17 @@ from pyoxigraph import NamedNode, Quad
 from kg.evidence import derivation, derived, findings, lines, links, registered, reported, statistics
 from kg.evidence.findings import Found
 from kg.evidence.likeness import Description
+from kg.evidence.lines import speaks_by_itself
 from kg.evidence.links import Articles, Links
 from kg.evidence.reported import Reported
 from kg.evidence.rules import RULES
-from kg.snapshot import line_of
+from kg.snapshot import by_subject, line_of
 from kg.terms import BASE, STROMA
 from kg.workers import in_order
 
 # 560,000 trials in so many groups are 2,200 in each: with the objects of Python some 150 MB.
 GROUPS = 256
+AT_ONCE = 250_000  # lines dealt at once: some 100 MB of a process
 _CORE = -1  # the group of all that hangs together with documents, curators or the ontology
 
 _BASE = f"<{BASE}".encode()
@@ -48,7 +51,9 @@ _NUMBERED = {
     b"record": 2,
     b"claim": 2,
 }
-_PROPOSITION, _PUBLICATION = _BASE + b"proposition/", _BASE + b"publication/"
+_PROPOSITION, _PUBLICATION, _REFERENCE = (
+    _BASE + kind for kind in (b"proposition/", b"publication/", b"reference/")
+)
 _ABOUT, _OF = (str(term).encode() for term in (STROMA.propositionSubject, STROMA.propositionPredicate))
 _HAS_REFERENCE, _OPPOSITE, _OF_RA = (
     str(term).encode() for term in (STROMA.hasReference, STROMA.oppositeOf, STROMA.MSCTherapyForRAStudy)
@@ -64,17 +69,20 @@ def evaluate(
     strict: bool,
     processes: int = 1,
     groups: int = GROUPS,
+    at_once: int = AT_ONCE,
 ) -> Iterator[Quad | bytes]:
     """What follows from the lines that are `stated`, as quads and N-Quads lines; some may come twice.
 
     The lines of each source are sorted. `work` is a folder for what stands on disk meanwhile. Neither
-    `groups` nor `processes` change what comes out. With `strict`, a review that points at no finding raises
-    SourceError: records that are added can settle a finding, so only the embedded graph must have every one
-    reviewed.
+    `groups`, nor `processes`, nor how many lines are dealt `at_once` change what comes out. With `strict`, a
+    review that points at no finding raises SourceError: records that are added can settle a finding, so only
+    the embedded graph must have every one reviewed.
     """
     statistics.load()
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        yield from _evaluated(_Divided(stated, Path(folder), groups), Path(folder), strict, processes)
+        yield from _evaluated(
+            _Divided(stated, Path(folder), groups, processes, at_once), Path(folder), strict, processes
+        )
 
 
 def _evaluated(divided: _Divided, work: Path, strict: bool, processes: int) -> Iterator[Quad | bytes]:
@@ -170,128 +178,195 @@ def _computed(work: Path, group: int) -> Path:
     return work / f"evidence-{group}.nq"
 
 
+@dataclass(frozen=True)
+class _Dealt:
+    """A file with what groups have of a stretch, one group after the other; `starts` has where each begins,
+    the core first, and where the last ends. It is runs of lines of one number, which stands before them."""
+
+    file: Path
+    starts: array[int]
+
+    @classmethod
+    def write(cls, file: Path, runs: Mapping[int, Iterable[tuple[bytes, bytes]]], groups: int) -> _Dealt:
+        """Write the runs of each group to a file."""
+        starts = array("Q", [0])
+        with file.open("wb") as target:
+            for group in range(_CORE, groups):
+                for number, text in runs.get(group, ()):
+                    target.write(b"%b %d\n%b" % (number, len(text), text))
+                starts.append(target.tell())
+        return cls(file, starts)
+
+    def has(self, group: int) -> bool:
+        """Whether there is anything of a group."""
+        return self.starts[group + 1] < self.starts[group + 2]
+
+    def runs(self, group: int) -> Iterator[tuple[bytes, bytes]]:
+        """Number and lines, as one text, of each run of a group."""
+        if self.has(group):
+            with self.file.open("rb") as file:
+                file.seek(self.starts[group + 1])
+                while file.tell() < self.starts[group + 2]:
+                    number, size = file.readline().split(b" ")
+                    yield number, file.read(int(size))
+
+
+@dataclass
+class _Seen:
+    """What a stretch of lines tells of numbers: which hang together, and which with the core."""
+
+    dealt: _Dealt = field(init=False)
+    joined: set[tuple[bytes, bytes]] = field(default_factory=set)
+    bound: set[bytes] = field(default_factory=set)
+    # A publication of which something is claimed, and the number of who refers to it.
+    cited: set[tuple[bytes, bytes]] = field(default_factory=set)
+    met: set[bytes] = field(default_factory=set)  # publications of which a registry says what is claimed
+
+
 class _Divided:
     """The lines that evidence is computed from, in files: those of the core, and of groups of trials.
 
     A trial is of the core where more than its records tells of it: documents, curators, inference (what is a
     trial of MSCs in rheumatoid arthritis is compared with all such), or a claim of what its record says of a
     publication. So is what hangs together with such a trial.
+
+    Hides that stretches of lines are dealt by several processes, before it is known what hangs together; what
+    has to go to another group, or to the core, is then put into one more file by each group that has some.
     """
 
-    def __init__(self, stated: Callable[[], Iterator[bytes]], folder: Path, groups: int) -> None:
+    def __init__(
+        self,
+        stated: Callable[[], Iterator[bytes]],
+        folder: Path,
+        groups: int,
+        processes: int = 1,
+        at_once: int = AT_ONCE,
+    ) -> None:
         self._folder, self._count = folder, groups
+        self._claims = _Claims.read(stated())
         self._parent: dict[bytes, bytes] = {}  # a number -> one it hangs together with
-        self._bound: set[bytes] = set()  # numbers of the core
-        self._claimed: set[bytes] = set()  # predicates of what is claimed, and their opposites
-        # What is claimed of publications (subject, predicate), and the numbers of what refers to these.
-        self._told_of: set[tuple[bytes, bytes]] = set()
-        self._cited: dict[bytes, set[bytes]] = {}
-        self._look(stated())
-        self._deal(self._picked(stated()))
-        self._bound = {self._root(number) for number in self._bound}
-        self._settle()
-        self.groups = tuple(group for group in range(groups) if self._path("group", group).exists())
+        self._dealt: list[_Dealt] = []
+        bound, met = set[bytes](), set[bytes]()
+        cited = defaultdict[bytes, set[bytes]](set)
+        stretches = _stretches(stated(), folder, at_once)
+        with closing(in_order(self._deal, stretches, processes)) as dealt:
+            for seen in dealt:
+                self._dealt.append(seen.dealt)
+                for one, other in seen.joined:
+                    self._join(one, other)
+                for publication, number in seen.cited:
+                    cited[publication].add(number)
+                bound |= seen.bound
+                met |= seen.met
+        bound = bound.union(*(cited[publication] for publication in met))
+        self._bound = {self._root(number) for number in bound}
+        # Numbers whose lines were dealt to another place than where they belong.
+        self._moved = {
+            number: place
+            for number in {*bound, *self._parent}
+            if (place := self._place(number)) != self._first_place(number)
+        }
+        self._more: list[_Dealt] = []
+        with closing(
+            in_order(self._move, sorted(set(map(self._first_place, self._moved))), processes)
+        ) as moved:
+            self._more += moved
+        files = [*self._dealt, *self._more]
+        self.groups = tuple(group for group in range(groups) if any(file.has(group) for file in files))
 
     def lines(self, group: int) -> Iterator[bytes]:
         """The lines of a group."""
-        with self._path("group", group).open("rb") as file:
-            if group == _CORE:
-                yield from file
-            else:
-                yield from (line.split(b" ", 1)[1] for line in file)
+        for _, text in self._runs(group):
+            yield from text.splitlines(keepends=True)
 
     def lines_of(self, things: Iterable[NamedNode]) -> list[bytes]:
         """The lines of all that hangs together with things, where that is not of the core."""
         numbers = {number for thing in things if (number := _number(str(thing).encode())) is not None}
         roots = {self._root(number) for number in numbers} - self._bound
-        found = []
-        for group in sorted({crc32(root) % self._count for root in roots}):
-            with self._path("group", group).open("rb") as file:
-                found += [rest for line in file for root, rest in [line.split(b" ", 1)] if root in roots]
-        return found
+        return [
+            line
+            for group in sorted(set(map(self._first_place, roots)))
+            for number, text in self._runs(group)
+            if self._root(number) in roots
+            for line in text.splitlines(keepends=True)
+        ]
 
-    def _path(self, name: str, group: int) -> Path:
-        return self._folder / f"{name}-{'core' if group == _CORE else group}"
+    def _runs(self, group: int) -> Iterator[tuple[bytes, bytes]]:
+        """What belongs to a group, by number."""
+        for dealt in self._dealt:
+            yield from (run for run in dealt.runs(group) if run[0] not in self._moved)
+        for more in self._more:
+            yield from more.runs(group)
 
-    def _look(self, stated: Iterable[bytes]) -> None:
-        """Which predicates are claimed, and what of publications."""
-        predicate = b""
-        for line in stated:
-            if line.startswith(_PROPOSITION):
-                _, p, o, _ = line.split(b" ", 3)
-                if p == _OF:  # before what it is of, in the order of predicates
-                    predicate = o
-                    self._claimed.add(o)
-                elif p == _ABOUT and o.startswith(_PUBLICATION):
-                    self._told_of.add((o, predicate))
-                    self._cited[o] = set()
-            elif _OPPOSITE in line:
-                s, p, o, _ = line.split(b" ", 3)
-                if p == _OPPOSITE:
-                    self._claimed |= {s, o}
+    def _deal(self, stretch: Path) -> _Seen:
+        """Put what a stretch says of a thing to others of its number, or to the core; note what it tells."""
+        seen = _Seen()
+        runs = defaultdict[int, list[tuple[bytes, bytes]]](list)
+        with stretch.open("rb") as file:
+            for subject, picked in groupby(self._picked(file), key=itemgetter(0)):
+                told = list(picked)
+                about = subject
+                if subject.startswith(_PROPOSITION):
+                    about = next((o for _, p, o, _, _ in told if p == _ABOUT), b"")
+                number = _number(about)
+                if number is None:
+                    self._see_core(told, seen)
+                else:
+                    self._see_record(number, told, seen)
+                place = _CORE if number is None else self._first_place(number)
+                runs[place].append((number or b"-", b"".join([line for *_, line in told])))
+        seen.dealt = _Dealt.write(stretch.with_suffix(".dealt"), runs, self._count)
+        stretch.unlink()
+        return seen
 
-    def _picked(self, stated: Iterable[bytes]) -> Iterator[Line]:
+    def _picked(self, lines: Iterable[bytes]) -> Iterator[Line]:
         """The lines that `reported` reads, and those that can be evidence of a claim."""
-        for line in stated:
+        before, read = b"", frozenset[bytes]()
+        for line in lines:
             s, p, rest = line.split(b" ", 2)
-            claimed = p in self._claimed
-            if not claimed and p not in reported.PREDICATES:
+            if s != before:
+                before, read = s, reported.predicates_of(s)
+            claimed = self._claims.has(s, p)
+            if not claimed and p not in read:
                 continue
             o, g, _ = rest.rsplit(b" ", 2)
-            if reported.wanted(s, p, o, g) or (claimed and lines.speaks_by_itself(g)):
+            if (p in read and reported.wanted(s, p, o, g)) or (claimed and speaks_by_itself(g)):
                 yield s, p, o, g, line
 
-    def _deal(self, picked: Iterable[Line]) -> None:
-        """Put each line to others of its number, or to the core; note which numbers hang together."""
-        with _Files(lambda group: self._path("dealt", group)) as dealt:
-            core = dealt[_CORE]
-            met: set[bytes] = set()  # publications of which a registry says what is claimed
-            for subject, run in groupby(picked, key=itemgetter(0)):
-                number = _number(subject)
-                if subject.startswith(_PROPOSITION):
-                    run = iter(told := list(run))
-                    number = next((_number(o) for _, p, o, _, _ in told if p == _ABOUT), None)
-                cited = subject.startswith(_BASE + b"reference/")
-                for s, p, o, g, line in run:
-                    other = _number(o)
-                    if number is None:
-                        core.write(line)
-                        if other is not None:
-                            self._bound.add(other)
-                        elif (s, p) in self._told_of and lines.speaks_by_itself(g):
-                            met.add(s)
-                        continue
-                    if other is not None and other != number:
-                        self._join(number, other)
-                    # That a list of publications has a reference too says nothing of the trial.
-                    of_more = not lines.speaks_by_itself(g)
-                    if (of_more and not cited and p != _HAS_REFERENCE) or o == _OF_RA:
-                        self._bound.add(number)
-                    if o in self._cited:
-                        self._cited[o].add(number)
-                    dealt[crc32(number) % self._count].write(b"%s %s" % (number, line))
-        for publication in met:
-            self._bound |= self._cited[publication]
+    def _see_core(self, told: Iterable[Line], seen: _Seen) -> None:
+        for s, p, o, g, _ in told:
+            if (other := _number(o)) is not None:
+                seen.bound.add(other)
+            elif (s, p) in self._claims.of_publications and speaks_by_itself(g):
+                seen.met.add(s)
 
-    def _settle(self) -> None:
-        """Put what hangs together to one group, and what hangs together with the core to the core."""
-        with _Files(lambda group: self._path("group", group)) as groups:
-            core = groups[_CORE]
-            with self._path("dealt", _CORE).open("rb") as file:
-                core.writelines(file)
-            for group in range(self._count):
-                path = self._path("dealt", group)
-                if not path.exists():
-                    continue
-                with path.open("rb") as file:
-                    for line in file:
-                        number, rest = line.split(b" ", 1)
-                        root = self._root(number)
-                        if root in self._bound:
-                            core.write(rest)
-                        else:
-                            groups[crc32(root) % self._count].write(b"%s %s" % (root, rest))
-                path.unlink()
+    def _see_record(self, number: bytes, told: Iterable[Line], seen: _Seen) -> None:
+        for s, p, o, g, _ in told:
+            other = _number(o)
+            if other is not None and other != number:
+                seen.joined.add((number, other))
+            # That a list of publications has a reference too says nothing of the trial.
+            of_more = not speaks_by_itself(g) and p != _HAS_REFERENCE and not s.startswith(_REFERENCE)
+            if of_more or o == _OF_RA:
+                seen.bound.add(number)
+            if o in self._claims.publications:
+                seen.cited.add((o, number))
+
+    def _move(self, group: int) -> _Dealt:
+        """Write what was dealt to a group and belongs elsewhere to a file, by where it belongs."""
+        runs = defaultdict[int, list[tuple[bytes, bytes]]](list)
+        for dealt in self._dealt:
+            for number, text in dealt.runs(group):
+                if (place := self._moved.get(number)) is not None:
+                    runs[place].append((number, text))
+        return _Dealt.write(self._folder / f"moved-{group}", runs, self._count)
+
+    def _first_place(self, number: bytes) -> int:
+        return crc32(number) % self._count
+
+    def _place(self, number: bytes) -> int:
+        root = self._root(number)
+        return _CORE if root in self._bound else self._first_place(root)
 
     def _join(self, one: bytes, other: bytes) -> None:
         first, second = sorted((self._root(one), self._root(other)))
@@ -304,19 +379,62 @@ class _Divided:
         return number
 
 
-class _Files(ExitStack):
-    """Files by group to write, each made when it is first asked for."""
+@dataclass(frozen=True)
+class _Claims:
+    """Which edges are claimed, or opposite to what is: of a predicate the subjects, None for many of them.
 
-    def __init__(self, path: Callable[[int], Path]) -> None:
-        super().__init__()
-        self._path = path
-        self._files: dict[int, IO[bytes]] = {}
+    `of_publications` are what is claimed of `publications`, by publication and predicate.
+    """
 
-    def __getitem__(self, group: int) -> IO[bytes]:
-        file = self._files.get(group)
-        if file is None:
-            file = self._files[group] = self.enter_context(self._path(group).open("wb"))
-        return file
+    subjects: Mapping[bytes, set[bytes] | None]
+    publications: frozenset[bytes]
+    of_publications: frozenset[tuple[bytes, bytes]]
+
+    @classmethod
+    def read(cls, stated: Iterable[bytes], most: int = 5_000) -> _Claims:
+        """Read them from lines; subjects of a predicate that has more than `most` are not kept."""
+        subjects: dict[bytes, set[bytes] | None] = {}
+        of_publications, opposites = set[tuple[bytes, bytes]](), list[tuple[bytes, bytes]]()
+        predicate = b""
+        for line in stated:
+            if line.startswith(_PROPOSITION):
+                _, p, o, _ = line.split(b" ", 3)
+                if p == _OF:  # before what it is of, in the order of predicates
+                    predicate = o
+                elif p == _ABOUT:
+                    if o.startswith(_PUBLICATION):
+                        of_publications.add((o, predicate))
+                    if (known := subjects.setdefault(predicate, set())) is not None:
+                        known.add(o)
+                        if len(known) > most:
+                            subjects[predicate] = None
+            elif _OPPOSITE in line:
+                s, p, o, _ = line.split(b" ", 3)
+                if p == _OPPOSITE:
+                    opposites += [(s, o), (o, s)]
+        more = dict(subjects)
+        for one, other in opposites:
+            theirs, known = subjects.get(one, set()), more.get(other, set())
+            more[other] = None if theirs is None or known is None else theirs | known
+        publications = frozenset(publication for publication, _ in of_publications)
+        return cls(more, publications, frozenset(of_publications))
+
+    def has(self, subject: bytes, predicate: bytes) -> bool:
+        """Whether an edge of these can speak for or against a claim."""
+        if predicate not in self.subjects:
+            return False
+        known = self.subjects[predicate]
+        return known is None or subject in known
+
+
+def _stretches(stated: Iterable[bytes], folder: Path, at_once: int) -> Iterator[Path]:
+    """The lines in files of `at_once` or few more, each made when the one before was taken."""
+    for number, stretch in enumerate(by_subject(stated, at_once)):
+        file = folder / f"stretch-{number:06d}"
+        with file.open("wb") as target:
+            target.writelines(stretch)
+        del stretch  # before the next one is made
+        yield file
 
 
 def _number(token: bytes) -> bytes | None:

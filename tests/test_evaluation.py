@@ -93,11 +93,13 @@ def whole(stated: list[bytes]) -> list[bytes]:
     return at_once(stated)
 
 
-@pytest.mark.parametrize(("groups", "processes"), [(1, 1), (7, 2), (900, 1)])
+@pytest.mark.parametrize(
+    ("groups", "processes", "at_once"), [(1, 1, 1_000_000), (7, 2, 20_000), (900, 1, 100_000)]
+)
 def test_groups_of_any_size_give_what_the_whole_gives(
-    stated: list[bytes], whole: list[bytes], tmp_path: Path, groups: int, processes: int
+    stated: list[bytes], whole: list[bytes], tmp_path: Path, groups: int, processes: int, at_once: int
 ) -> None:
-    found = computed(stated, tmp_path, groups=groups, processes=processes)
+    found = computed(stated, tmp_path, groups=groups, processes=processes, at_once=at_once)
     assert found == whole
     assert {line.rsplit(b" ", 2)[1] for line in found} == {
         str(mint("graph", name)).encode() for name in GRAPHS
@@ -160,7 +162,7 @@ def test_four_times_the_trials_need_no_more_memory(stated: list[bytes], tmp_path
         folder = tmp_path / f"{count}"
         folder.mkdir()
         tracemalloc.start()
-        for _ in evaluate(lambda: copies(count), folder, strict=False, groups=16 * count):
+        for _ in evaluate(lambda: copies(count), folder, strict=False, groups=16 * count, at_once=5_000):
             pass
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -87,12 +87,13 @@ def lines(reported: Reported, numbers: Iterable[Derived], stated: Iterable[bytes
 def _without_a_claim(reported: Reported, stated: Iterable[bytes]) -> Iterator[Line]:
     """Registries, the ontology and inferences that have a claimed edge, or the opposite of one, without a
     claim of their own."""
-    claimed: dict[bytes, dict[bytes, list[tuple[Proposition, Direction]]]] = {}
+    Values = dict[bytes, list[tuple[Proposition, Direction]]]
+    claimed: dict[bytes, dict[bytes, Values]] = {}  # by predicate and subject
 
     def expect(each: Proposition, predicate: NamedNode, direction: Direction) -> None:
-        start = f"{each.subject} {predicate}".encode()
-        value = _plain(str(each.object).encode())
-        claimed.setdefault(start, {}).setdefault(value, []).append((each, direction))
+        subjects = claimed.setdefault(str(predicate).encode(), {})
+        values = subjects.setdefault(str(each.subject).encode(), {})
+        values.setdefault(_plain(str(each.object).encode()), []).append((each, direction))
 
     for each in reported.propositions:
         expect(each, each.predicate, Direction.SUPPORTS if each.positive else Direction.DISPUTES)
@@ -101,8 +102,7 @@ def _without_a_claim(reported: Reported, stated: Iterable[bytes]) -> Iterator[Li
             expect(each, opposite, Direction.DISPUTES)
     for line in stated:
         subject, predicate, rest = line.split(b" ", 2)
-        values = claimed.get(subject + b" " + predicate)
-        if values is None:
+        if predicate not in claimed or (values := claimed[predicate].get(subject)) is None:
             continue
         value, graph, _ = rest.rsplit(b" ", 2)
         if not speaks_by_itself(graph):

@@ -385,7 +385,7 @@ _REVIEW = frozenset(
     {STROMA.findingStatus, STROMA.explanation, STROMA.decidedBy, STROMA.decidedDate, STROMA.judgedSummary}
 )
 _KINDS: Mapping[bytes, frozenset[bytes]] = {
-    kind.encode(): frozenset(str(predicate).encode() for predicate in wanted)
+    kind.encode(): frozenset(str(predicate).encode() for predicate in (*wanted, RDFS.subClassOf))
     for kinds, wanted in (
         (("observation", "comparison"), VALUES | _SCOPE),
         (("claim",), _CLAIM),
@@ -401,16 +401,14 @@ _KINDS: Mapping[bytes, frozenset[bytes]] = {
     )
     for kind in kinds
 }
-_ELSEWHERE = frozenset(str(predicate).encode() for predicate in (RDFS.label, RDF.type))  # public terms
-_BASE = f"<{BASE}".encode()
 _SUBCLASS = str(RDFS.subClassOf).encode()
+_OTHERS = frozenset({_SUBCLASS})
+_ELSEWHERE = _OTHERS | {str(predicate).encode() for predicate in (RDFS.label, RDF.type)}  # public terms
+_BASE = f"<{BASE}".encode()
 _GRAPHS = frozenset(str(graph).encode() for graph in _LEVELS)
 _INFERRED = f"<{BASE}graph/inferred/".encode()
 _PRODUCT, _TYPE = _BASE + b"product/", str(RDF.type).encode()
 _TRIAL, _OF_RA = _BASE + b"trial/", str(STROMA.MSCTherapyForRAStudy).encode()
-
-# Those, as tokens, of which `read` takes quads.
-PREDICATES = frozenset.union(*_KINDS.values(), _ELSEWHERE, {_SUBCLASS})
 
 _Facts = dict[NamedNode, dict[NamedNode, list[tuple[Term, NamedNode]]]]
 
@@ -441,20 +439,27 @@ def read(lines: Iterable[bytes], beside: Reported | None = None) -> Reported:
     )
 
 
-def wanted(subject: bytes, predicate: bytes, object: bytes, graph: bytes) -> bool:
-    """Whether `read` takes a quad, of N-Quads tokens."""
-    if subject[:1] != b"<" or object[:2] == b"_:":  # an axiom's blank node
-        return False
-    if predicate == _SUBCLASS:
-        return True
-    if graph not in _GRAPHS and not (
-        predicate == _TYPE
-        and graph.startswith(_INFERRED)
-        and (subject.startswith(_PRODUCT) or (subject.startswith(_TRIAL) and object == _OF_RA))
-    ):
-        return False
+def predicates_of(subject: bytes) -> frozenset[bytes]:
+    """The predicates of a thing, given as N-Quads token, of which `read` may take quads."""
+    if subject[:1] != b"<":
+        return frozenset()
     kind = subject[len(_BASE) :].split(b"/", 1)[0] if subject.startswith(_BASE) else None
-    return predicate in (_ELSEWHERE if kind is None else _KINDS.get(kind, ()))
+    return _ELSEWHERE if kind is None else _KINDS.get(kind, _OTHERS)
+
+
+def wanted(subject: bytes, predicate: bytes, object: bytes, graph: bytes) -> bool:
+    """Whether `read` takes a quad with one of `predicates_of` its subject, of N-Quads tokens."""
+    if object[:2] == b"_:":  # an axiom's blank node
+        return False
+    return (
+        graph in _GRAPHS
+        or predicate == _SUBCLASS
+        or (
+            predicate == _TYPE
+            and graph.startswith(_INFERRED)
+            and (subject.startswith(_PRODUCT) or (subject.startswith(_TRIAL) and object == _OF_RA))
+        )
+    )
 
 
 def _facts_of(lines: Iterable[bytes]) -> tuple[_Facts, dict[NamedNode, set[NamedNode]]]:
@@ -462,9 +467,12 @@ def _facts_of(lines: Iterable[bytes]) -> tuple[_Facts, dict[NamedNode, set[Named
     # Tokens until all is read: a byte string knows its hash, a term computes it each time.
     found: dict[bytes, list[tuple[bytes, bytes, bytes]]] = {}
     supers: dict[bytes, set[bytes]] = {}
+    before, predicates = b"", frozenset[bytes]()
     for line in lines:
         s, p, rest = line.split(b" ", 2)
-        if p not in PREDICATES:
+        if s != before:
+            before, predicates = s, predicates_of(s)
+        if p not in predicates:
             continue
         o, g, _ = rest.rsplit(b" ", 2)
         if not wanted(s, p, o, g):
