@@ -172,7 +172,6 @@ def test_a_store_that_refuses_is_told_with_its_words(box: Oxigraph, tmp_path: Pa
 
 # Questions whose rows Virtuoso 7.2.5 gives otherwise, and why. What could be mended is (kg.engine.dialects).
 _TEXT = "CONCAT, COALESCE and GROUP_CONCAT take what is unbound for an empty text, and drop languages"
-_PATH = "a path of length zero (rdfs:subClassOf*) is lost, or refused: transitive start not given"
 _LARGE = "is refused with the dataset written out: SQ074, where it has many alternatives"
 _SLOW = "takes more than a minute"
 VIRTUOSO_DIFFERS = {
@@ -181,7 +180,6 @@ VIRTUOSO_DIFFERS = {
     "responders-with-intervals": _TEXT,
     "what-may-be-pooled": _TEXT,
     "products-of-a-tissue": _TEXT,
-    "what-mscs-do-to-it": _PATH,
     "evidence-for-and-against": _LARGE,
     "statements-that-differ": _SLOW,
 }
