@@ -17,6 +17,8 @@ from typing import Any
 
 from bench.peers import CACHED, CLIENTS, LIMIT, OURS
 from bench.registry import STUDIES
+from bench.registry_size import LOCAL
+from bench.registry_size import OURS as PROCESSES
 from kg.terms import ROOT
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -265,8 +267,9 @@ def _milliseconds(took: float) -> str:
 Sizes = dict[int, dict[str, Any]]
 
 
-def _sizes() -> Sizes:
-    return {int(studies): stages for studies, stages in report("registry").items()}
+def _sizes(of: str = "build") -> Sizes:
+    """Those at which a stage was run."""
+    return {int(studies): stages for studies, stages in report("registry").items() if of in stages}
 
 
 def _columns(found: Sizes) -> list[str]:
@@ -304,6 +307,11 @@ def registry_asked() -> str:
         rows.append(("questions over 10 s", "none", ", ".join(late) or "none", not late))
         slow = [name for name, took in times.items() if took is not None and 1_000 < took <= 10_000]
         told = f" Over one second, and under ten: {', '.join(slow) or 'none'}."
+    if tried := _sizes("spark"):
+        size, turns = max((size, at["spark"]["turns"]) for size, at in tried.items())
+        ratio = statistics.median(_ratios(_OF_A_TURN[1], turns[LOCAL], turns[PROCESSES]))
+        what = f"Spark local at two workers over two processes, seconds to load ({size:,} studies)"
+        rows.append((what, "at most 1; up to 1.1 counts", f"{ratio:.2f}", ratio <= 1.1))
     return f"The largest size measured: {studies:,} studies.{told}\n\n" + _table(
         ["figure", "asked for", "measured", "reached"],
         [(what, due, got, _reached(reached, studies)) for what, due, got, reached in rows],
@@ -347,8 +355,51 @@ def registry() -> str:
         "database of Virtuoso, MiB": lambda at: _mib(at["virtuoso"]["database, bytes"]),
     }
     rows = [[name, *(_or_dash(figure, at) for at in found.values())] for name, figure in figures.items()]
-    stamps = dict.fromkeys(_stamp(stage) for at in found.values() for stage in at.values())
+    stamps = dict.fromkeys(
+        _stamp(stage) for at in found.values() for name, stage in at.items() if name != "spark"
+    )
     return f"{'; '.join(stamps)}.\n\n" + _table(["", *_columns(found)], rows)
+
+
+def registry_spark() -> str:
+    """The records loaded by Spark and by processes, in turns: medians, and the least and most of a ratio."""
+    found = _sizes("spark")
+    rows = [
+        [
+            f"{studies:,}",
+            who,
+            *(f"{statistics.median(map(figure, turns)):,.3g}" for figure in _OF_A_TURN),
+            *(_over(figure, turns, at["spark"]["turns"][PROCESSES]) for figure in _OF_A_TURN[1:4]),
+            f"{max(turn['peak memory, MiB'] for turn in turns):,}",
+        ]
+        for studies, at in found.items()
+        for who, turns in at["spark"]["turns"].items()
+    ]
+    stamps = dict.fromkeys(_stamp(at["spark"]) for at in found.values())
+    head = ["start, s", "load, s", "start to end, s", "s of processors"]
+    over = [f"{name} over processes" for name in ("load", "start to end", "of processors")]
+    return f"{'; '.join(stamps)}.\n\n" + _table(
+        ["studies", "who loads", *head, *over, "most memory, MiB"], rows
+    )
+
+
+_OF_A_TURN: tuple[Callable[[Mapping[str, Any]], float], ...] = (
+    lambda turn: float(turn["start, s"]),
+    lambda turn: float(turn["load, s"]),
+    lambda turn: float(turn["start, s"] + turn["load, s"] + turn["end, s"]),
+    lambda turn: float(turn["of processors, s"]),
+)
+
+
+def _ratios(figure: Callable[[Mapping[str, Any]], float], turns: Any, others: Any) -> list[float]:
+    return [figure(turn) / figure(other) for turn, other in zip(turns, others, strict=True)]
+
+
+def _over(figure: Callable[[Mapping[str, Any]], float], turns: Any, others: Any) -> str:
+    if turns is others:
+        return "1"
+    ratios = _ratios(figure, turns, others)
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def registry_steps() -> str:
@@ -475,6 +526,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "registry_asked": registry_asked,
     "registry": registry,
     "registry_steps": registry_steps,
+    "registry_spark": registry_spark,
     "registry_questions": registry_questions,
     "hostile": hostile,
     "streaming": streaming,

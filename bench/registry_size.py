@@ -11,6 +11,7 @@ and leaves what is there of the others, so a run can be cut into several:
   serve     the store on disk written; a server started on it; a change to another snapshot under load
   queries   every question at its defaults on the disk engine, over HTTP, nothing cached
   virtuoso  (only when asked for) the same snapshot loaded into Virtuoso, and the same questions
+  spark     (only when asked for) the input's records loaded by processes and by Apache Spark, in turns
 
 A stage that stands in the results is not run again without `--again`.
 """
@@ -47,15 +48,19 @@ from kg.engine.disk import STORE
 from kg.errors import StromaError, UsageError
 from kg.snapshot import MANIFEST, PUBLISHED, Snapshot, current, open_snapshot, publish
 from kg.terms import ROOT
-from tests.peers import free_port, virtuoso
+from tests.peers import free_port, spark, virtuoso
 
 STAGES = ("build", "bulk", "serve", "queries")
 RUNS = 3  # of each question, unless it takes long
 LONG = 10.0  # seconds for one question's runs together; it is asked once more only within them
 STARTS = 3
 CLIENTS = 2  # at the change of snapshot
+TURNS = 3  # of each who loads, one after the other
+OURS, LOCAL, CLUSTER = "processes:2", "local[2]", "spark://, two workers"
+WHO = (OURS, LOCAL, CLUSTER)
 PART = 2_000_000  # quads in a file for Virtuoso: one is loaded in minutes, and only one is on disk
 _PLAIN, _STORED = 250, 250  # bytes a quad, as N-Quads and in the peer's store: 209 and 174, and some room
+_IDLE = 15.0  # seconds until a master and workers of Spark have started and wait
 _LOOK = 0.5  # seconds between two looks at memory
 _LOOKS = 240  # kept of them
 _BULK = """import sys, time
@@ -181,7 +186,7 @@ def serve(place: Place) -> Found:
         began = time.perf_counter()
         with _server(place) as address:
             starts.append(time.perf_counter() - began)
-            worked.append(_of_processors(server_of(address)))
+            worked.append(sum(_by_process([server_of(address)]).values()))
             httpx.get(f"{address}/sparql", params={"query": "ASK {?s ?p ?o}"}).raise_for_status()
             first.append(time.perf_counter() - began)
     return {
@@ -356,6 +361,46 @@ def _rows(query: Query, body: bytes) -> int:
     return 1 if "boolean" in said else len(said["results"]["bindings"])
 
 
+# ------------------------------------------------------------------------------------- who loads
+
+
+def on_spark(place: Place) -> Found:
+    """By who loads: the turns of each (see `bench.loading`), their seconds of processors and memory.
+
+    Of Spark's cluster, master and workers were there before; what they use while it loads counts.
+    """
+    files = registry.write(place.folder / "input", place.studies, processes=place.processes, told=place.tell)
+    var = place.folder / "loading"
+    turns: dict[str, list[Found]] = {who: [] for who in WHO}
+    for _ in range(TURNS):
+        for who, found in turns.items():
+            shutil.rmtree(var, ignore_errors=True)
+            try:
+                with _beside(who) as (on, others):
+                    command = [sys.executable, "-m", "bench.loading", on, str(var), *map(str, files)]
+                    ran = watched(command, dict(os.environ), others)
+            finally:
+                shutil.rmtree(var, ignore_errors=True)
+            found.append(
+                json.loads(ran.said)
+                | {"of processors, s": round(ran.of_processors, 2), "peak memory, MiB": ran.peak}
+            )
+            place.tell(f"{who}: {found[-1]}")
+    return {"turns": turns}
+
+
+@contextmanager
+def _beside(who: str) -> Iterator[tuple[str, list[psutil.Process]]]:
+    """What is given to `--on`, and the processes that belong to it and are no children of the build's."""
+    if who != CLUSTER:
+        yield who, []
+        return
+    with spark(workers=2) as cluster:
+        others = [psutil.Process(each.pid) for each in (cluster.running, *cluster.workers)]
+        time.sleep(_IDLE)
+        yield cluster.master, others
+
+
 # --------------------------------------------------------------------------- processes and their memory
 
 
@@ -371,13 +416,20 @@ class Ran:
     of_processors: float  # seconds, of it and of those of its processes that ended before it
 
 
-def watched(command: Sequence[str], environment: Mapping[str, str]) -> Ran:
+def watched(
+    command: Sequence[str], environment: Mapping[str, str], others: Sequence[psutil.Process] = ()
+) -> Ran:
     """Run a command to its end and look at its memory (PSS of all its processes) twice a second.
 
-    Raises RuntimeError with the end of what it said where it fails.
+    `others` work for it meanwhile: what they and theirs use counts, too. Raises RuntimeError with the end of
+    what it said where it fails.
     """
     looks: list[tuple[float, int]] = []
     before = _of_children()
+    idle = sum(_by_process(others).values())
+    # By process, as it was last seen: what Java starts ends without leaving its time to anybody.
+    worked: dict[int, float] = {}
+    beside: dict[int, float] = {}
     began = time.perf_counter()
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -388,7 +440,9 @@ def watched(command: Sequence[str], environment: Mapping[str, str]) -> Ran:
         reader.start()
         while process.poll() is None:
             try:
-                looks.append((time.perf_counter() - began, memory(own) // 2**20))
+                looks.append((time.perf_counter() - began, sum(map(memory, [own, *others])) // 2**20))
+                worked |= _by_process([own])
+                beside |= _by_process(others)
             except psutil.Error:
                 break
             time.sleep(_LOOK)
@@ -400,7 +454,8 @@ def watched(command: Sequence[str], environment: Mapping[str, str]) -> Ran:
         raise RuntimeError(f"{' '.join(command[:5])} … ended with {process.returncode}: {end}")
     last = said[-1].decode().strip() if said else ""
     peak = max((mib for _, mib in looks), default=0)
-    return Ran(seconds, last, peak, _fewer(looks), time.time(), _of_children() - before)
+    used = max(_of_children() - before, sum(worked.values())) + sum(beside.values()) - idle
+    return Ran(seconds, last, peak, _fewer(looks), time.time(), used)
 
 
 def _of_children() -> float:
@@ -408,13 +463,14 @@ def _of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _of_processors(server: psutil.Process) -> float:
-    total = 0.0
-    for process in tree(server):
+def _by_process(servers: Sequence[psutil.Process]) -> dict[int, float]:
+    """Seconds of processors of each process of some servers."""
+    found = {}
+    for process in itertools.chain.from_iterable(map(tree, servers)):
         with suppress(psutil.Error):
             times = process.cpu_times()
-            total += times.user + times.system
-    return total
+            found[process.pid] = times.user + times.system
+    return found
 
 
 def _fewer(looks: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
@@ -477,6 +533,7 @@ _RUN: dict[str, Callable[[Place], Found]] = {
     "serve": serve,
     "queries": queries,
     "virtuoso": on_virtuoso,
+    "spark": on_spark,
 }
 
 

@@ -25,6 +25,7 @@ from kg.errors import BuildError, StromaError, UsageError
 from kg.parts import Loaded, Partition
 from loaders import catalog
 
+_JAVA = "-XX:TieredStopAtLevel=1"
 _JOBS = 64  # at once, at most
 _PATIENCE = 60.0  # seconds without any worker
 _LOOPBACK = ("127.", "localhost", "[::1]")
@@ -47,6 +48,10 @@ def cluster(master: str) -> Iterator[Cluster]:
     own = not master.startswith("spark://") or master.removeprefix("spark://").startswith(_LOOPBACK)
     conf = SparkConf().setMaster(master).setAppName("stroma-kg").set("spark.ui.enabled", "false")
     conf.set("spark.log.level", "ERROR").set("spark.ui.showConsoleProgress", "false")
+    # Java only hands bytes on here: to compile that well costs it more than it gains. What an operator asks
+    # of Java (extraJavaOptions) comes after these and prevails.
+    for side in ("driver", "executor"):
+        conf.setIfMissing(f"spark.{side}.defaultJavaOptions", _JAVA)
     if own:
         conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -283,8 +283,11 @@ def rdflib_endpoint(data: Path) -> Iterator[tuple[str, Callable[[], None]]]:
 class SparkCluster:
     """A standalone Spark cluster on the loopback: `master` is its address; a worker has one core."""
 
-    def __init__(self, master: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+    def __init__(
+        self, master: str, running: subprocess.Popen[bytes], start: Callable[[], subprocess.Popen[bytes]]
+    ) -> None:
         self.master = master
+        self.running = running
         self._start = start
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -331,7 +334,7 @@ def spark(workers: int) -> Iterator[SparkCluster]:
 
         kind = "org.apache.spark.deploy.master.Master"
         running = start(kind, "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
-        cluster = SparkCluster(master, worker)
+        cluster = SparkCluster(master, running, worker)
         try:
             _wait_for_port(port, running)
             for _ in range(workers):

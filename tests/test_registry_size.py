@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench import figures, registry_size
@@ -85,6 +88,36 @@ def test_every_question_is_asked_of_the_store_on_disk(place: Place) -> None:
     assert found["conditions-studied"]["rows"] == 0  # nothing of the kind is in this graph
 
 
+def test_spark_and_processes_load_the_same_from_empty_partitions_and_leave_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, shared: Path
+) -> None:
+    monkeypatch.setattr(registry_size, "TURNS", 1)
+    monkeypatch.setattr(registry_size, "WHO", (registry_size.OURS, registry_size.LOCAL))
+    turns = registry_size.on_spark(replace(place, studies=60))["turns"]
+    (ours,), (theirs,) = turns.values()
+    assert ours["quads"] == theirs["quads"] > 0
+    assert ours["partitions"] == theirs["partitions"] > 1
+    assert ours["peak memory, MiB"] < theirs["peak memory, MiB"], "that of Java counts"
+    assert ours["of processors, s"] < theirs["of processors, s"]
+    assert not (place.folder / "loading").exists()
+
+
+def test_what_works_for_a_command_beside_it_counts() -> None:
+    busy = "x = bytes(60_000_000).replace(b'\\0', b'x')\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", busy]) as other:
+        try:
+            idle = watched([sys.executable, "-c", "import time; time.sleep(2)"], dict(os.environ))
+            both = watched(
+                [sys.executable, "-c", "import time; time.sleep(2)"],
+                dict(os.environ),
+                [psutil.Process(other.pid)],
+            )
+        finally:
+            other.kill()
+    assert both.of_processors > idle.of_processors
+    assert both.peak > idle.peak + 50
+
+
 def test_a_stage_that_was_measured_is_not_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +150,7 @@ def test_an_unknown_stage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         registry_size.main(["--folder", str(tmp_path), "--stages", "bild"], tmp_path / "x.json", {})
     assert (
-        "no stage is called 'bild'; there are: build, bulk, serve, queries, virtuoso"
+        "no stage is called 'bild'; there are: build, bulk, serve, queries, virtuoso, spark"
         in capsys.readouterr().err
     )
 
