@@ -201,8 +201,10 @@ class _Bar:
         self._step = name
         self._show(name)
 
-    def advance(self, count: int, left: float | None = None) -> None:
+    def advance(self, count: int, left: float | None = None, kept: tuple[int, int] = (0, 0)) -> None:
         told = f"{self._step}: {count:,} quads" if count else self._step
+        if kept[0]:
+            told += f", {kept[0]:,} of {kept[1]:,} parts kept"
         self._show(told if left is None else f"{told}, about {_duration(left)} left")
 
     def note(self, message: str) -> None:

@@ -47,6 +47,8 @@ _AT_ONCE = 128  # partitions sorted in memory together: 1.1 million lines of tri
 _LOOK = 1.0  # seconds between two looks at whether those who load are still there
 _PROCESSES = re.compile(r"processes(?::([1-9]\d{0,3}))?")
 _MASTER = re.compile(r"spark://\S+:\d+(,\S+:\d+)*|local\[([1-9]\d*|\*)\]")
+_RECENT = 64  # partitions that tell how fast loading is
+_TOLD_FROM = 8  # of these it takes to tell anything
 _UNUSED = timedelta(days=7)
 _TYPE = str(RDF.type).encode()
 
@@ -267,8 +269,8 @@ def _loaded(
     """The partitions of files, in order. One that is not kept yet is loaded, and kept from then on."""
     seen: dict[str, tuple[str, str]] = {}
     done = before
-    left = _Left(files)
-    for partition, found in _each(catalog.divide(name, files), folder, them):
+    left = _Left({path.name: path.stat().st_size for path in files}, time.monotonic())
+    for partition, found, was_kept in _each(catalog.divide(name, files), folder, them):
         twice = found.records.keys() & seen.keys()
         if twice:
             for record in sorted(twice):
@@ -277,46 +279,71 @@ def _loaded(
                     catalog.refuse_twice(name, record, file, seen)
             partition = replace(partition, left_out=frozenset(twice))
             path = folder / catalog.key(partition)
-            found = _read(path) or _keep(path, catalog.load_partition(partition))
+            found, was_kept = _found(path, partition)
         seen.update((record, (sha256, sys.intern(file))) for record, (sha256, file) in found.records.items())
         done += found.quads
-        progress.advance(done, left.seconds(partition))
+        seconds = left.seconds(partition, time.monotonic(), kept=was_kept)
+        progress.advance(done, seconds, (left.kept, left.parts))
         yield partition, found
 
 
 class _Left:
-    """How long the rest of some files will take, told from how far they have been read."""
+    """How long the rest of some files will take, told from how far they have been read, and how fast of late.
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._sizes = {path.name: path.stat().st_size for path in files}
-        self._total = sum(self._sizes.values())
-        self._passed = 0
+    What an earlier build left takes no time to speak of. How much of the rest is such is taken to be as much
+    as since the first that had to be loaded: where a build was stopped, nothing behind that; where a few
+    records changed, most.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], begun: float) -> None:
+        self.parts = self.kept = 0
+        self._sizes, self._total = sizes, sum(sizes.values())
+        self._passed = 0  # bytes of the files before this one
         self._file = ""
-        self._begun = time.monotonic()
+        self._last = begun
+        self._read = 0
+        self._since: int | None = None  # bytes that had been read before the first that had to be loaded
+        self._loaded = 0  # bytes
+        self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)  # seconds and bytes of those loaded
 
-    def seconds(self, partition: Partition) -> float | None:
-        """For the rest, when a partition is done; None where that cannot be told yet."""
+    def seconds(self, partition: Partition, now: float, *, kept: bool) -> float | None:
+        """For the rest, when a partition is done; None where that cannot be told yet.
+
+        `now` is in seconds of any clock that `begun` was of.
+        """
+        self.parts += 1
+        self.kept += kept
+        took, self._last = now - self._last, now
         if not partition.units:
             return None
-        unit = partition.units[-1]
         for file in dict.fromkeys(unit.file for unit in partition.units):
             if file != self._file:
                 self._passed += self._sizes.get(self._file, 0)
                 self._file = file
-        read = self._passed + unit.end
-        took = time.monotonic() - self._begun
-        return max(0, self._total - read) * took / read if read and took > 1 else None
+        before, self._read = self._read, self._passed + partition.units[-1].end
+        if not kept:
+            self._since = before if self._since is None else self._since
+            self._loaded += self._read - before
+            self._recent.append((took, self._read - before))
+        size = sum(size for _, size in self._recent)
+        if len(self._recent) < _TOLD_FROM or self._since is None or not size:
+            return None
+        share = self._loaded / (self._read - self._since)
+        return max(0, self._total - self._read) * share * sum(took for took, _ in self._recent) / size
 
 
-def _each(partitions: Iterator[Partition], folder: Path, them: Workers) -> Iterator[tuple[Partition, _Kept]]:
-    """Each partition with what it gave. One without a second is loaded here, too."""
+def _each(
+    partitions: Iterator[Partition], folder: Path, them: Workers
+) -> Iterator[tuple[Partition, _Kept, bool]]:
+    """Each partition with what it gave, and whether that was kept. One without a second is loaded here."""
     first = list(islice(partitions, 2))
     waiting: deque[tuple[Partition, Path, _Kept | Future[Loaded]]] = deque()
 
-    def done() -> tuple[Partition, _Kept]:
+    def done() -> tuple[Partition, _Kept, bool]:
         partition, path, found = waiting.popleft()
-        kept = found if isinstance(found, _Kept) else _keep(path, _result(partition, found, them))
-        return partition, kept
+        if isinstance(found, _Kept):
+            return partition, found, True
+        return partition, _keep(path, _result(partition, found, them)), False
 
     try:
         for partition in chain(first, partitions):
@@ -332,6 +359,12 @@ def _each(partitions: Iterator[Partition], folder: Path, them: Workers) -> Itera
         for _, path, found in waiting:
             if isinstance(found, Future) and found.done() and not found.cancelled() and not found.exception():
                 _keep(path, found.result())
+
+
+def _found(path: Path, partition: Partition) -> tuple[_Kept, bool]:
+    """What a partition gives, loaded here where it is not kept, and whether it was."""
+    kept = _read(path)
+    return kept or _keep(path, catalog.load_partition(partition)), kept is not None
 
 
 def _result(partition: Partition, future: Future[Loaded], them: Workers) -> Loaded:

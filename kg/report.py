@@ -23,8 +23,11 @@ class Progress(Protocol):
     def step(self, name: str) -> None:
         """A step begins."""
 
-    def advance(self, count: int, left: float | None = None) -> None:
-        """So many quads of the step are done; the rest takes about `left` seconds, where that can be told."""
+    def advance(self, count: int, left: float | None = None, kept: tuple[int, int] = (0, 0)) -> None:
+        """So many quads of the step are done; the rest takes about `left` seconds, where that can be told.
+
+        `kept` is how many parts were taken as an earlier build left them, and of how many so far.
+        """
 
     def note(self, message: str) -> None:
         """Something a person should know at the end."""
@@ -35,7 +38,7 @@ class Quiet:
 
     def step(self, name: str) -> None: ...
 
-    def advance(self, count: int, left: float | None = None) -> None: ...
+    def advance(self, count: int, left: float | None = None, kept: tuple[int, int] = (0, 0)) -> None: ...
 
     def note(self, message: str) -> None: ...
 

@@ -78,7 +78,7 @@ class Watch:
     def step(self, name: str) -> None:
         self.steps.append(name)
 
-    def advance(self, count: int, left: float | None = None) -> None:
+    def advance(self, count: int, left: float | None = None, kept: tuple[int, int] = (0, 0)) -> None:
         assert count >= 0
         assert left is None or left >= 0
 

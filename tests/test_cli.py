@@ -241,3 +241,17 @@ def test_progress_on_a_terminal_starts_no_thread(monkeypatch: pytest.MonkeyPatch
         bar.step("load")
         bar.advance(1_000, 90.0)
         assert threading.active_count() == before
+
+
+def test_progress_says_how_many_parts_were_kept_and_how_long_the_rest_takes() -> None:
+    told: list[str] = []
+    bar = cli._Bar(told.append)
+    bar.step("load")
+    bar.advance(1_000)
+    bar.advance(2_000, None, (1_900, 1_900))
+    bar.advance(3_000, 180.0, (1_900, 2_000))
+    assert told[1:] == [
+        "load: 1,000 quads",
+        "load: 2,000 quads, 1,900 of 1,900 parts kept",
+        "load: 3,000 quads, 1,900 of 2,000 parts kept, about 3 min left",
+    ]

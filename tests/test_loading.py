@@ -208,7 +208,7 @@ class Steps(Quiet):
     def __init__(self, after: int, what: object) -> None:
         self.waiting, self._what = after, what
 
-    def advance(self, count: int, left: float | None = None) -> None:
+    def advance(self, count: int, left: float | None = None, kept: tuple[int, int] = (0, 0)) -> None:
         if self.waiting:
             self.waiting -= 1
             if not self.waiting:
@@ -352,7 +352,7 @@ def test_a_disk_that_damages_what_it_keeps_is_named(records: Path, tmp_path: Pat
     folder = tmp_path / loading.FOLDER / INFO.name
 
     class Always(Quiet):
-        def advance(self, count: int, left: float | None = None) -> None:
+        def advance(self, count: int, left: float | None = None, kept: tuple[int, int] = (0, 0)) -> None:
             for path in folder.glob("*.nq.zst"):
                 _damage(path, "cut")
 
@@ -451,6 +451,80 @@ def test_what_no_build_used_for_long_is_forgotten_and_what_a_kill_left(records: 
         os.utime(path, (0, 0))
     loading.forget(tmp_path, datetime(2026, 1, 1, tzinfo=UTC))
     assert set(folder.iterdir()) == used - gone
+
+
+# ----------------------------------------------------------------------------- how long it takes
+
+
+def estimates(history: list[tuple[float, str]], parts: int) -> list[float | None]:
+    """What is told after each of `parts` partitions of 10 bytes; `history` is how long each took, and how."""
+    left, now, told = loading._Left({"a.jsonl": 10 * parts}, 1000.0), 1000.0, []
+    for number, (took, how) in enumerate(history, 1):
+        now += took
+        unit = Unit("a.jsonl", number, b"", 10 * number)
+        told.append(left.seconds(Partition(INFO.name, "code", (unit,)), now, kept=how == "kept"))
+    return told
+
+
+def test_nothing_is_told_before_some_were_loaded_however_many_were_kept() -> None:
+    assert estimates([(0.01, "kept")] * 900, 1000) == [None] * 900
+    told = estimates([(0.01, "kept")] * 900 + [(2.0, "loaded")] * 8, 1000)
+    assert told[:-1] == [None] * 907
+    assert told[-1] == pytest.approx(92 * 2.0)
+
+
+def test_a_build_that_was_stopped_is_told_by_what_it_loads_and_not_by_what_it_kept() -> None:
+    told = estimates([(0.01, "kept")] * 1900 + [(3.0, "loaded")] * 50, 2000)
+    assert told[-1] == pytest.approx(50 * 3.0)
+
+
+def test_where_few_records_changed_most_of_the_rest_is_taken_to_be_kept() -> None:
+    few = [(2.0, "loaded"), *[(0.0, "kept")] * 19] * 10
+    assert estimates(few, 2000)[-1] == pytest.approx(1800 / 20 * 2.0)
+
+
+def test_the_pace_is_that_of_late() -> None:
+    told = estimates([(9.0, "loaded")] * 100 + [(1.0, "loaded")] * 64, 200)
+    assert told[99] == pytest.approx(100 * 9.0)
+    assert told[-1] == pytest.approx(36 * 1.0)
+
+
+def test_nothing_is_left_at_the_end_and_of_what_has_no_units_nothing_is_told() -> None:
+    assert estimates([(1.0, "loaded")] * 20, 20)[-1] == 0
+    whole = Partition("obo", "code", files=(Path("a.obo"),))
+    assert loading._Left({"a.obo": 10}, 0.0).seconds(whole, 5.0, kept=False) is None
+
+
+def test_the_files_before_count_as_read() -> None:
+    left, told = loading._Left({"a": 100, "b": 100}, 0.0), []
+    for number in range(1, 16):
+        file, end = ("a", 10 * number) if number <= 10 else ("b", 10 * (number - 10))
+        units = (Unit(file, number, b"", end),)
+        told.append(left.seconds(Partition(INFO.name, "code", units), float(number), kept=False))
+    assert told[-1] == pytest.approx(5.0)
+
+
+def test_what_was_kept_is_told_apart_from_what_was_loaded(records: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Parts(Quiet):
+        def advance(self, count: int, left: float | None = None, kept: tuple[int, int] = (0, 0)) -> None:
+            seen.append(kept)
+
+    load(records, tmp_path, progress=Parts())
+    assert {kept for kept, _ in seen} == {0}
+    number = seen[-1][1]
+    min((tmp_path / loading.FOLDER / INFO.name).glob("*.json")).unlink()
+    seen.clear()
+    load(records, tmp_path, progress=Parts())
+    assert seen[-1][1] == number
+    assert sum(kept for kept, _ in _last_of_each(seen)) == len(seen) - 1
+
+
+def _last_of_each(seen: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The last word about each set of files: its count begins anew."""
+    after = [*seen[1:], (0, 1)]
+    return [each for each, following in zip(seen, after, strict=True) if following[1] == 1]
 
 
 # ---------------------------------------------------------------------------------------- twice
