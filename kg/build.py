@@ -34,6 +34,7 @@ from kg.report import Progress, Quiet, Report, timed
 from kg.search import write_index
 from kg.settings import Settings, is_remote
 from kg.snapshot import (
+    PUBLISHED,
     Snapshot,
     check_version,
     draft,
@@ -105,6 +106,9 @@ def build(
     extra = _checked(sources or {}, infos)
     fingerprint = _fingerprint(settings.root, extra, version)
     if (same := _built_before(settings.var, fingerprint)) is not None:
+        if not (same.folder / PUBLISHED).exists():
+            with draft(settings.var), loading.workers(on) as them:
+                _finish(same, settings, Report.read(same.report), them.processes, progress)
         if (settings.var / "current").resolve() != same.folder:
             publish(same, settings.var, keep=settings.keep_snapshots)
         progress.note(f"unchanged: {same.name} is up to date")
@@ -124,7 +128,7 @@ def build(
                 sources_loaded.append(source)
         if processes > 1 and not can_fork():
             progress.note(
-                "from shapes on one process did all the work: what loads the records left threads behind"
+                f"after loading, one process works instead of {processes}: loading left threads behind"
             )
         files = [source.file for source in sources_loaded]
         report.sources = [source.told for source in sources_loaded]
@@ -185,15 +189,23 @@ def build(
                 sources=[told.summary() for told in report.sources],
                 reports=report.files(),
             )
-        tasks = {name: partial(timed, step) for name, step in _last_steps(snapshot, settings).items()}
-        for name, took in beside(tasks, processes, progress.step).items():
-            report.add_step(name, took)
-        replace_reports(snapshot, report.files())  # with the steps since
+        _finish(snapshot, settings, report, processes, progress)
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
         oldest = min(datetime.fromisoformat(kept.created) for kept in snapshots(settings.var))
         loading.forget(settings.var, oldest)
     progress.note(f"built {snapshot.name}: {snapshot.quads:,} quads")
     return snapshot
+
+
+def _finish(
+    snapshot: Snapshot, settings: Settings, report: Report, processes: int, progress: Progress
+) -> None:
+    """Make what stands beside a snapshot's data, as far as a build that was stopped did not; tell of it."""
+    replace_reports(snapshot, report.files())  # should this be stopped, the next build goes on from here
+    tasks = {name: partial(timed, step) for name, step in _last_steps(snapshot, settings).items()}
+    for name, took in beside(tasks, processes, progress.step).items():
+        report.add_step(name, took)
+    replace_reports(snapshot, report.files())
 
 
 def _last_steps(snapshot: Snapshot, settings: Settings) -> dict[str, Callable[[], object]]:

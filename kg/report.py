@@ -127,7 +127,14 @@ class Report:
     graphs: dict[str, int] = field(default_factory=dict)  # CURIE -> quads
 
     def __post_init__(self) -> None:
-        self._began = time.perf_counter()
+        # One that is gone on with takes up where its last step ended.
+        done = max((step["begins"] + step["seconds"] for step in self.steps), default=0.0)
+        self._began = time.perf_counter() - done
+
+    @classmethod
+    def read(cls, report: Mapping[str, Any]) -> Report:
+        """A report out of what `json` made of it, by the same version of this code, to go on with."""
+        return cls(**{**report, "sources": [SourceReport(**source) for source in report["sources"]]})
 
     @contextmanager
     def step(self, name: str, progress: Progress) -> Iterator[None]:

@@ -215,7 +215,7 @@ def test_the_last_steps_write_the_same_beside_each_other_as_in_turn(
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_disk_that_is_full_at_the_end_publishes_nothing_and_says_so(
+def test_a_disk_that_is_full_at_the_end_publishes_nothing_and_the_next_build_goes_on_there(
     settings: Settings, processes: int
 ) -> None:
     before = published_before(settings)
@@ -227,6 +227,17 @@ def test_a_disk_that_is_full_at_the_end_publishes_nothing_and_says_so(
     assert before == current(settings.var)
     (written,) = set((settings.var / "snapshots").iterdir()) - {before.folder}
     assert not list(written.glob(f".{INDEX}*"))
+
+    again = built_apart(settings, processes)
+    whole = current(settings.var)
+    assert whole is not None
+    assert whole.folder == written
+    assert {path.name for path in written.iterdir()} >= {INDEX, "dump", "store", "changes.json"}
+    # Nothing was loaded, nor written, again; its last steps are told of with the first.
+    names = [step["name"] for step in again["steps"]]
+    assert names.count("write") == 1
+    assert names[-5:] == ["write", "store", "dump", "index", "changes"]
+    assert "| changes |" in (written / "report.md").read_text(encoding="utf-8")
 
 
 def test_the_time_of_the_build_does_not_reach_the_graph(built: tuple[Settings, Snapshot]) -> None:
