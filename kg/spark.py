@@ -3,8 +3,8 @@
 Hides pyspark: its settings, how errors come back, and what it does not say, such as that no worker is left.
 Spark itself gives the task of a machine that is lost to another one.
 
-A machine of the cluster needs this package in the Python that Spark starts there; what it gives is refused
-where its code is not ours.
+A machine of the cluster needs a checkout of ours, installed in the Python that Spark starts there; what it
+gives is refused where its code is not ours.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import os
 import platform
 import socket
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -28,6 +29,7 @@ from loaders import catalog
 _JAVA = "-XX:TieredStopAtLevel=1"
 _JOBS = 64  # at once, at most
 _PATIENCE = 60.0  # seconds without any worker
+_ENDING = 10.0  # seconds for a thread of pyspark's to end, at most
 _LOOPBACK = ("127.", "localhost", "[::1]")
 
 
@@ -57,11 +59,12 @@ def cluster(master: str) -> Iterator[Cluster]:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if master.startswith("spark://"):
         _answers(master)
+    before = threading.enumerate()
     try:
         context = SparkContext(conf=conf)
     except Exception as problem:  # of py4j or pyspark, without a common base
         raise BuildError(f"{master}: Spark did not start: {_first_line(problem)}") from problem
-    there = Cluster(context, master)
+    there = Cluster(context, master, before)
     try:
         yield there
     finally:
@@ -71,8 +74,9 @@ def cluster(master: str) -> Iterator[Cluster]:
 class Cluster:
     """`kg.loading.Workers` of a cluster."""
 
-    def __init__(self, context: Any, master: str) -> None:
-        self._context, self._master = context, master
+    def __init__(self, context: Any, master: str, before: Sequence[threading.Thread]) -> None:
+        """`before` are the threads of this process from before the context was made."""
+        self._context, self._master, self._before = context, master, before
         self._threads = ThreadPoolExecutor(_JOBS, thread_name_prefix="spark-job")
         self._alone: float | None = None  # since when no worker was seen
 
@@ -96,6 +100,10 @@ class Cluster:
         bridge.shutdown()
         bridge.proc.stdin.close()
         bridge.proc.wait()
+        # One of the bridge's looks once a second whether it should end.
+        for thread in threading.enumerate():
+            if thread not in self._before:
+                thread.join(_ENDING)
 
     def submit(self, partition: Partition) -> Future[Loaded]:
         return self._threads.submit(self._load, partition)
@@ -137,7 +145,8 @@ def _load(partition: Partition) -> Loaded | StromaError:
     if _code(partition.source) != partition.code:
         return BuildError(
             f"{platform.node()}: a worker of Spark has another version of stroma-kg here than the machine "
-            "that builds. Install the same one on both, and start the workers again"
+            "that builds. Install a checkout of the same commit, with its requirements.lock, on both, and "
+            "start the workers again"
         )
     try:
         return catalog.load_partition(partition)

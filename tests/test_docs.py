@@ -123,6 +123,20 @@ def test_every_kg_command_of_the_readme_runs(environment: dict[str, str]) -> Non
         assert _run(command, environment).strip(), f"{command} prints nothing"
 
 
+def test_every_kg_command_of_the_operations_page_is_one_with_these_options(
+    environment: dict[str, str],
+) -> None:
+    """Those that need another server run in tests of their own: test_remote, test_loading, test_handover."""
+    commands = re.findall(
+        r"^ *(?:KG_\w+=\S+ )?kg (\w+)(.*)$", "\n".join(_blocks(ROOT / "docs" / "operations.md")), re.M
+    )
+    assert {"build", "publish", "serve", "export"} <= {verb for verb, _ in commands}
+    for verb, rest in commands:
+        told = _run(f"kg {verb} --help", environment)
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert f"{option} " in told, f"kg {verb}{rest}"
+
+
 def test_the_python_of_the_readme_runs(environment: dict[str, str]) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     program = program.replace("Client()", f"Client({environment['KG_VAR']!r})")

@@ -128,6 +128,21 @@ def test_a_whole_build_is_the_same_on_spark(records: Path, tmp_path: Path, clust
     assert build(there, sources=sources, on=cluster.master).hash == one.hash
 
 
+def test_spark_leaves_nothing_that_keeps_the_steps_after_it_from_forking() -> None:
+    program = """
+from kg import loading
+from kg.workers import can_fork
+from loaders import catalog
+files = catalog.embedded_files(catalog.describe("clinicaltrials"))
+with loading.workers("local[2]") as them:
+    print(them.submit(next(catalog.divide("clinicaltrials", files))).result().quads > 100)
+    print(can_fork())
+print(can_fork())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["True", "False", "True"], done.stderr
+
+
 def test_a_worker_of_spark_that_is_lost_costs_nothing(
     records: Path, expected: list[bytes], tmp_path: Path
 ) -> None:
