@@ -3,7 +3,7 @@
     <folder>/manifest.json       the snapshot, and each file: form, quads, bytes, SHA-256
     <folder>/SHA256SUMS          for `sha256sum --check`
     nquads/part-00000.nq.gz      canonical sorted N-Quads; the first part holds every quad with a blank node
-    graphs/…, stroma.trig.gz     each graph as N-Triples and Turtle, all as TriG (`kg.dump`)
+    graph/…, stroma.trig.gz      each graph as N-Triples and Turtle, all as TriG (`kg.dump`)
     jsonld/stroma.jsonld.gz      all graphs, expanded JSON-LD
     parquet/predicate=<IRI>/part-00000.parquet    a table for each predicate (Hive partitions)
 
@@ -31,7 +31,7 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Quad, RdfFormat, parse, se
 from kg.dump import write_dump
 from kg.errors import SnapshotError, UsageError
 from kg.packing import packed
-from kg.snapshot import Snapshot, line_of, read_lines, sorted_unique
+from kg.snapshot import Snapshot, line_of, locked_folder, read_lines, sorted_unique
 
 FORMS = ("nquads", "graphs", "jsonld", "parquet")
 PART_QUADS = 1_000_000
@@ -56,35 +56,41 @@ def hand_over(
     """Write a snapshot into a new folder in the given forms; all of it stands there, or nothing.
 
     `part_quads` is the most that one part of N-Quads holds. Raises UsageError for an unknown form, a folder
-    that is not empty, or a form whose package is not installed.
+    that is not empty, or a form whose package is not installed; SnapshotError where it cannot be written.
     """
+    folder = folder.resolve()  # "." has no name, and a draft stands beside the folder to be
     for form in forms:
         if form not in FORMS:
             raise UsageError(f"{form}: there is no such form; there are: {', '.join(FORMS)}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is not empty; give a new folder")
     if "parquet" in forms:
         _pyarrow()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
     try:
-        files = [file for form in forms for file in _WRITERS[form](snapshot, draft, part_quads)]
-        told = {
-            "snapshot": snapshot.name,
-            "hash": snapshot.hash,
-            "version": snapshot.version,
-            "quads": snapshot.quads,
-            "files": [asdict(file) for file in files],
-        }
-        (draft / _MANIFEST).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        (draft / "SHA256SUMS").write_text("".join(f"{file.sha256}  {file.name}\n" for file in files))
-        if folder.exists():
-            folder.rmdir()
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder}: is not empty; give a new folder")
+        if folder == Path.cwd():  # it would be replaced under the shell that stands in it
+            raise UsageError(
+                f"{folder}: is the folder you are in; give a new one, such as {folder / 'handover'}"
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked_folder(folder.parent, f".{folder.name}.draft-") as work:
+            draft = work / folder.name
+            draft.mkdir()
+            files = [file for form in forms for file in _WRITERS[form](snapshot, draft, part_quads)]
+            told = {
+                "snapshot": snapshot.name,
+                "hash": snapshot.hash,
+                "version": snapshot.version,
+                "quads": snapshot.quads,
+                "files": [asdict(file) for file in files],
+            }
+            (draft / _MANIFEST).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            (draft / "SHA256SUMS").write_text("".join(f"{file.sha256}  {file.name}\n" for file in files))
+            draft.rename(folder)  # onto nothing or an empty folder; refused where another export was first
+    except OSError as problem:
+        raise SnapshotError(
+            f"{folder}: cannot be written ({problem}); nothing was handed over. Free space, mend a "
+            "permission or give another folder, and run again"
+        ) from problem
     return tuple(files)
 
 

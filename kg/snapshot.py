@@ -15,6 +15,7 @@ hash is the SHA-256 of the sorted unique lines, so it does not depend on compres
 from __future__ import annotations
 
 import fcntl
+import glob
 import gzip
 import hashlib
 import heapq
@@ -108,31 +109,38 @@ def draft(var: Path) -> Iterator[Path]:
     One that a killed process left is removed when the next draft begins; one in use is left alone.
     A full disk, or any other refusal of the system inside the block, raises BuildError.
     """
-    folder: Path | None = None
-    lock = -1
     try:
         snapshots = var / "snapshots"
         snapshots.mkdir(parents=True, exist_ok=True)
-        _remove_dead_drafts(snapshots)
-        folder, lock = _locked_folder(snapshots)
-        yield folder
+        with locked_folder(snapshots, ".draft-") as folder:
+            yield folder
     except OSError as problem:
         where = problem.filename or var
         raise BuildError(
             f"{where}: {problem.strerror or problem}. Nothing was published, the served snapshot is as it "
             f"was. Mend that (disk space, a path, a permission) and run the same command again"
         ) from problem
+
+
+@contextmanager
+def locked_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder of this process alone, below `parent` and with a name of that prefix; removed at the end.
+
+    Others of that prefix go where the process that made them is dead.
+    """
+    _remove_dead(parent, prefix)
+    folder, lock = _new_locked(parent, prefix)
+    try:
+        yield folder
     finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        if lock >= 0:
-            os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
-def _locked_folder(snapshots: Path) -> tuple[Path, int]:
-    """A new draft folder and the open descriptor that holds its lock for as long as we live."""
+def _new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder and the open descriptor that holds its lock for as long as we live."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=".draft-", dir=snapshots))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         lock = os.open(folder, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Between mkdtemp and flock another process may have taken it for a dead one's and removed it.
@@ -141,8 +149,8 @@ def _locked_folder(snapshots: Path) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _remove_dead_drafts(snapshots: Path) -> None:
-    for folder in snapshots.glob(".draft-*"):
+def _remove_dead(parent: Path, prefix: str) -> None:
+    for folder in parent.glob(f"{glob.escape(prefix)}*"):
         try:
             lock = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:

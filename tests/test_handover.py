@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.dataset
@@ -14,6 +15,7 @@ import pytest
 from kg.errors import SnapshotError, UsageError
 from kg.handover import FORMS, hand_over, lines_of, manifest_of
 from kg.snapshot import Snapshot, read_lines, write_snapshot
+from kg.terms import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,63 @@ def test_a_folder_that_holds_something_is_left_alone(tiny: Snapshot, tmp_path: P
     with pytest.raises(UsageError, match="is not empty"):
         hand_over(tiny, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_folder_one_stands_in_is_not_replaced(
+    tiny: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"is the folder you are in; give a new one, such as .*/handover"):
+        hand_over(tiny, Path(), ["nquads"])
+
+
+def test_an_empty_folder_is_taken_and_nothing_stays_beside_it(tiny: Snapshot, tmp_path: Path) -> None:
+    (tmp_path / "over").mkdir()
+    hand_over(tiny, tmp_path / "over", ["nquads"])
+    assert [path.name for path in tmp_path.iterdir()] == ["over"]
+    assert (tmp_path / "over").stat().st_mode & 0o777 == (tmp_path / "over/nquads").stat().st_mode & 0o777
+
+
+def test_two_exports_to_one_folder_give_it_to_one_and_tell_the_other(
+    embedded: Snapshot, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "kg", "export", str(tmp_path / "over"), "--form", "nquads",
+               "--snapshot", str(embedded.folder)]  # fmt: skip
+    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(each.communicate()[1] for each in both)
+    assert said[0] == ""
+    assert said[1].startswith(f"kg: {tmp_path / 'over'}: ")
+    assert said[1].count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["over"]
+    assert len(list(lines_of(tmp_path / "over", "nquads"))) == embedded.quads
+
+
+def test_a_draft_that_a_killed_export_left_is_cleared_away(tiny: Snapshot, tmp_path: Path) -> None:
+    (tmp_path / ".over.draft-killed").mkdir()
+    (tmp_path / ".over.draft-killed/half").write_text("half")
+    hand_over(tiny, tmp_path / "over", ["nquads"])
+    assert [path.name for path in tmp_path.iterdir()] == ["over"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_disk_without_room_is_told_in_one_line_and_leaves_nothing(
+    embedded: Snapshot, tmp_path: Path, form: str
+) -> None:
+    # No file may grow beyond 100 KB: the system refuses as on a full disk.
+    command = f"ulimit -f 100; exec {sys.executable} -m kg export {tmp_path}/over --form {form}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --snapshot {embedded.folder}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == SnapshotError.exit_code
+    assert re.fullmatch(
+        r"kg: \S+/over: cannot be written \(.*\); nothing .* Free space.*run again\n", done.stderr
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tiny: Snapshot) -> None:
+    with pytest.raises(SnapshotError, match=r"/proc/over: cannot be written \(.*give another folder"):
+        hand_over(tiny, Path("/proc/over"), ["nquads"])
 
 
 def test_an_unknown_form_and_one_not_handed_over_are_told(tiny: Snapshot, tmp_path: Path) -> None:
