@@ -200,6 +200,7 @@ def serve(place: Place) -> Found:
 
 @contextmanager
 def _server(place: Place) -> Iterator[str]:
+    """`kg serve`, which follows the link `current`; `tests.peers.whole_site` stays on one snapshot."""
     port = free_port()
     settings = place.environment(
         engine="disk", watch_seconds=0.1, cache_bytes=0, query_seconds=place.patience, log=""

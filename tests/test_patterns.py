@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +15,7 @@ from loaders import privacy
 from loaders.clinicaltrials import dosing_rules, outcome_rules, text_rules
 from loaders.clinicaltrials.read import records
 from loaders.patterns import Hinted, folded, stands
+from tests.test_registry import texts
 
 _STUDIES = 150  # a pattern tried everywhere is slow: that is why it has words
 
@@ -28,19 +27,11 @@ def _hinted(value: object) -> list[Hinted]:
     return [found for item in value for found in _hinted(item)] if isinstance(value, tuple) else []
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _strings(inner)
-
-
 @cache
 def _texts(shared: Path) -> frozenset[str]:
     file = shared / "data" / "clinicaltrials" / "classic-msc-1241.jsonl.gz"
     found = islice(records([file], "clinicaltrials"), _STUDIES)
-    return frozenset(text for record in found for text in _strings(record._fields))
+    return frozenset(text for record in found for text in texts(record._fields))
 
 
 @pytest.mark.parametrize("module", [text_rules, dosing_rules, outcome_rules], ids=lambda m: m.__name__)

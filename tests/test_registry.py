@@ -57,12 +57,13 @@ def _nct(study: dict[str, Any]) -> str:
     return str(study["NCTId"][0])
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON, but for the names of fields."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+            yield from texts(item)
 
 
 def _real(folder: Path) -> list[dict[str, Any]]:
@@ -109,7 +110,7 @@ def test_numbers_are_unique_and_none_is_a_real_one(sample: registry.Sample) -> N
     """Real ones have reached NCT07; also those that a text or an alias names are out of that range."""
     made = [study for file in (0, 1, 55) for study in registry.studies(sample, file, SOME)]
     assert len({_nct(study) for study in made}) == len(made)
-    named = {nct for study in made for text in _texts(study) for nct in re.findall(r"NCT\d{8}", text)}
+    named = {nct for study in made for text in texts(study) for nct in re.findall(r"NCT\d{8}", text)}
     assert len(named) > len(made)
     assert {nct[3] for nct in named} == {"5", "9"}
 
@@ -144,7 +145,10 @@ def test_results_come_with_their_date_and_groups(sample: registry.Sample) -> Non
 
 
 def test_statuses_fit_the_type_of_study(sample: registry.Sample) -> None:
-    """ "Available" is said of expanded access only, and only that has no number of participants."""
+    """ "Available" is said of expanded access only, and only that has no number of participants.
+
+    The archived records of API v2 are of completed studies, none of them of expanded access.
+    """
     many = [study for study in registry.studies(sample, 2, 1000) if "protocolSection" not in study]
     access = [study for study in many if study.get("StudyType") == ["Expanded Access"]]
     assert access
@@ -165,7 +169,7 @@ def test_texts_are_nearly_all_their_own_and_keep_their_length(
 def test_nothing_that_the_loader_would_cut_out_of_a_text_is_in_a_study(drawn: list[dict[str, Any]]) -> None:
     numbers = {"OrgStudyId", "SecondaryId", "NCTIdAlias", "protocolSection"}
     for study in drawn:
-        for text in _texts({name: value for name, value in study.items() if name not in numbers}):
+        for text in texts({name: value for name, value in study.items() if name not in numbers}):
             assert privacy.clean(text) == text
 
 
