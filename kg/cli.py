@@ -986,9 +986,11 @@ def publish(
     are not ours are left alone. KG_REMOTE_USER and KG_REMOTE_PASSWORD say who we are there.
     """
     from kg.engine.publishing import GraphStore, VirtuosoLoader, publish_to
+    from kg.settings import reached
 
-    user, password = os.environ.get("KG_REMOTE_USER", ""), os.environ.get("KG_REMOTE_PASSWORD", "")
-    chosen = _snapshot(snapshot, _settings())
+    settings = _settings()
+    to, user, password = reached(to, settings.remote_user, settings.remote_password)
+    chosen = _snapshot(snapshot, settings)
     if bool(store) == bool(isql):
         raise UsageError("give --store URL (any server with a Graph Store), or --isql HOST:PORT (Virtuoso)")
     with _progress() as bar:
@@ -1000,12 +1002,15 @@ def publish(
         if isql:
             if folder is None:
                 raise UsageError("--isql needs --folder DIR, a folder that Virtuoso may read (DirsAllowed)")
-            sent = publish_to(
-                chosen, to, VirtuosoLoader(isql, folder, user or "dba", password or "dba"), told=told
-            )
+            if not user or not password:
+                raise UsageError(
+                    "--isql needs KG_REMOTE_USER and KG_REMOTE_PASSWORD, which say who may load there"
+                )
+            loader = VirtuosoLoader(isql, folder, user, password)
+            sent = publish_to(chosen, to, loader, user=user, password=password, told=told)
         else:
             with GraphStore(store, user, password) as target:
-                sent = publish_to(chosen, to, target, told=told)
+                sent = publish_to(chosen, to, target, user=user, password=password, told=told)
     print(f"{chosen.name}: {sent} of {len(chosen.graphs)} graphs sent; {to} holds it")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from kg import services
 from kg.errors import UsageError
@@ -14,6 +15,28 @@ from kg.terms import ROOT
 def is_remote(engine: str) -> bool:
     """Whether an engine is another server, by its address."""
     return engine.startswith(("http://", "https://"))
+
+
+def reached(address: str, user: str = "", password: str = "") -> tuple[str, str, str]:
+    """A server's address without the user and password that may stand in it, and these two, which go first.
+
+    Raises UsageError where it is no address, without repeating it: a password may be in it.
+    """
+    try:
+        parts = urlsplit(address)
+        usable = is_remote(address) and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(letter <= " " for letter in address):
+        raise UsageError(
+            "the address of the other server cannot be read: it is http:// or https://, a host, a port, a "
+            "path. In a user or password in it, a slash, @, ?, # or space is percent-encoded; better, give "
+            "them as KG_REMOTE_USER and KG_REMOTE_PASSWORD"
+        )
+    named, at, host = parts.netloc.rpartition("@")
+    if at:
+        user, _, password = (unquote(each) for each in named.partition(":"))
+    return urlunsplit(parts._replace(netloc=host)), user, password
 
 
 @dataclass(frozen=True)
@@ -26,6 +49,8 @@ class Settings:
     port: int = 8000
     admin_port: int | None = None  # on 127.0.0.1, for operators: lists and stops running queries; None: off
     engine: str = "auto"  # holds the graph: "memory", "disk", "auto" (by size), or a SPARQL server's address
+    remote_user: str = ""  # who we are at that server, and where `kg publish` writes; "": nobody
+    remote_password: str = field(default="", repr=False)
     workers: int = 2  # queries evaluated at once
     queue: int = 64  # queries that may wait; one more gets 503
     long_seconds: float = 0.1  # of a processor; a query that takes more goes on beside, at a low priority
@@ -99,10 +124,16 @@ class Settings:
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value}; it must lie between {least} and {most}")
         if self.engine not in ("auto", "memory", "disk") and not is_remote(self.engine):
+            shown = "an address" if "@" in self.engine else repr(self.engine)
             raise UsageError(
-                f"engine is {self.engine!r}; it must be one of auto, memory, disk, or the address of a "
-                "SPARQL server (http:// or https://)"
+                f"engine is {shown}; it must be one of auto, memory, disk, or the address of a SPARQL server "
+                "(http:// or https://)"
             )
+        if is_remote(self.engine):
+            # Out of the address at once, so that nothing that shows it can show a password.
+            address, user, password = reached(self.engine, self.remote_user, self.remote_password)
+            for name, text in (("engine", address), ("remote_user", user), ("remote_password", password)):
+                object.__setattr__(self, name, text)
         for name, word, words in (
             ("log_clients", self.log_clients, ("coarse", "whole", "off")),
             ("log_queries", self.log_queries, ("hash", "text")),
@@ -125,6 +156,8 @@ class Settings:
             ("var", Path),
             ("admin_port", int),
             ("engine", str),
+            ("remote_user", str),
+            ("remote_password", str),
             ("workers", int),
             ("queue", int),
             ("long_seconds", float),

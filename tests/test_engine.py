@@ -46,7 +46,7 @@ def virtuoso_server(tiny: Snapshot, tmp_path_factory: pytest.TempPathFactory) ->
         pytest.skip(NO_VIRTUOSO)
     folder = tmp_path_factory.mktemp("virtuoso")
     with virtuoso(folder) as running:
-        publish_to(tiny, running.sparql, VirtuosoLoader(f"127.0.0.1:{running.port}", folder))
+        publish_to(tiny, running.sparql, VirtuosoLoader(f"127.0.0.1:{running.port}", folder, "dba", "dba"))
         yield running.sparql
 
 

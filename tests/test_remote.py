@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import threading
@@ -27,7 +28,16 @@ from kg.engine.formats import BY_KEY, Kind
 from kg.engine.memory import MemoryEngine
 from kg.engine.publishing import GraphStore, Mark, VirtuosoLoader, publish_to
 from kg.engine.remote import RemoteEngine
-from kg.errors import EndpointError, QueryError, QueryFailed, QueryTimeout, ServerBusy, SnapshotError
+from kg.errors import (
+    EndpointError,
+    QueryError,
+    QueryFailed,
+    QueryTimeout,
+    ServerBusy,
+    SnapshotError,
+    UsageError,
+)
+from kg.settings import Settings
 from kg.snapshot import Snapshot, write_snapshot
 from kg.terms import ROOT
 from tests.peers import (
@@ -36,6 +46,7 @@ from tests.peers import (
     Virtuoso,
     free_port,
     has_virtuoso,
+    ours,
     oxigraph,
     virtuoso,
     whole_site,
@@ -191,7 +202,9 @@ def virtuoso_with_it(embedded: Snapshot, tmp_path_factory: pytest.TempPathFactor
         pytest.skip(NO_VIRTUOSO)
     folder = tmp_path_factory.mktemp("virtuoso-embedded")
     with virtuoso(folder, buffers=40_000) as running:
-        publish_to(embedded, running.sparql, VirtuosoLoader(f"127.0.0.1:{running.port}", folder))
+        publish_to(
+            embedded, running.sparql, VirtuosoLoader(f"127.0.0.1:{running.port}", folder, "dba", "dba")
+        )
         yield running
 
 
@@ -300,12 +313,19 @@ def test_the_whole_site_runs_on_another_server(oxigraph_with_it: Oxigraph, embed
 
 
 @contextmanager
-def server(hash: str, reply: Any) -> Iterator[str]:
-    """A server that has the mark of a snapshot and answers every other query by `reply(handler)`."""
+def server(hash: str, reply: Any, access: str = "") -> Iterator[str]:
+    """A server that has the mark of a snapshot and answers every other query by `reply(handler)`.
+
+    `access` are user and password, with a colon, that each request has to bring.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            brought = self.headers.get("Authorization", "").removeprefix("Basic ")
+            if access and base64.b64decode(brought).decode() != access:
+                send(self, 401, "text/plain", b"who are you?")
+                return
             if "checksumValue" not in body:
                 reply(self)
                 return
@@ -375,7 +395,7 @@ def test_a_server_that_is_down_is_told_at_the_start_and_while_it_is_asked(tiny: 
         answers(RemoteEngine(tiny, nowhere), "ASK {}")
 
     async def asked() -> None:
-        with server(tiny.hash, lambda h: send(h, 200, JSON, b'{"head": {}, "boolean": true}')) as url:
+        with server(tiny.hash, lambda h: send(h, 200, JSON, YES)) as url:
             engine = RemoteEngine(tiny, url)
             await engine.__aenter__()
             answer = await engine.query("ASK {}", accept=BY_KEY["json"], limits=Limits())
@@ -422,6 +442,101 @@ def test_the_queue_is_bounded(tiny: Snapshot) -> None:
                 assert (engine.status.busy, engine.status.waiting) == (0, 0)
 
     asyncio.run(asked())
+
+
+# ------------------------------------------------------------------------------------- who we are there
+
+YES = b'{"head": {}, "boolean": true}'
+
+
+def _told(address: str, path: str, accept: str) -> str:
+    """An answer whatever its status: headers and body."""
+    answer = httpx.get(f"{address}{path}", headers={"Accept": accept})
+    return f"{answer.status_code} {answer.headers} {answer.text}"
+
+
+def _stranger(handler: BaseHTTPRequestHandler) -> None:
+    """A proxy that tells whom it asked, and how."""
+    host = handler.headers["Host"]
+    said = f"upstream http://{host}/sparql on {host.partition(':')[0]} with Us:s3cr%t is gone"
+    send(handler, 500, "text/plain", said.encode())
+
+
+def test_no_page_shows_where_the_other_server_is_or_who_we_are_there(tiny: Snapshot) -> None:
+    with server(tiny.hash, _stranger, "Us:s3cr%t") as url:
+        host = url.split("/")[2]
+        with ours(tiny, engine=url.replace("//", "//Us:s3cr%25t@")) as address:
+            told = [
+                _told(address, path, accept)
+                for path in ("/about", "/health", "/sparql?query=ASK%20%7B%7D", "/metrics")
+                for accept in ("application/json", "text/html")
+            ]
+            assert "remote" in told[0]
+            assert told[2].startswith("200")
+            assert "is gone" in told[4]
+    with server("0" * 64, _stranger, "Us:s3cr%t") as other:
+        engine = RemoteEngine(tiny, other, user="Us", password="s3cr%t")
+        with pytest.raises(SnapshotError, match="it holds the snapshot 000") as problem:
+            answers(engine, "ASK {}")
+    assert "s3cr" not in str(problem.value)
+    for text in told:
+        assert not re.search(rf"s3cr|Us[:@]|{host}|:{host.partition(':')[2]}", text), text
+
+
+def test_what_a_client_hears_of_a_lost_server_does_not_name_it(tiny: Snapshot) -> None:
+    async def asked() -> list[str]:
+        said = []
+        with server(tiny.hash, lambda h: send(h, 200, JSON, YES), "us:secret") as url:
+            engine = RemoteEngine(tiny, url, user="us", password="secret", look_seconds=0.05)
+            await engine.__aenter__()
+        try:
+            for _ in range(2):
+                with pytest.raises(QueryError, match="does not answer") as problem:
+                    await engine.query("ASK {}", accept=BY_KEY["json"], limits=Limits())
+                said.append(str(problem.value))
+                while engine.status.ready:
+                    await asyncio.sleep(0.02)
+        finally:
+            await engine.__aexit__()
+        return said
+
+    for text in asyncio.run(asyncio.wait_for(asked(), 20)):
+        assert not re.search("127|http|secret|us:", text), text
+
+
+@pytest.mark.parametrize("how", ["settings", "address"])
+def test_each_request_says_who_we_are(tiny: Snapshot, how: str) -> None:
+    with server(tiny.hash, lambda h: send(h, 200, JSON, YES), "us:sec:ret/@") as url:
+        named = url if how == "settings" else url.replace("//", "//us:sec%3Aret%2F%40@")
+        user, password = ("us", "sec:ret/@") if how == "settings" else ("", "")
+        engine = RemoteEngine(tiny, named, user=user, password=password)
+        assert answers(engine, "ASK {}", accept="json") == [YES]
+        # What `kg publish` reads: it finds the mark and has nothing to send.
+        with GraphStore(url) as target:
+            assert publish_to(tiny, named, target, user=user, password=password) == 0
+            with pytest.raises(EndpointError, match=r"refuses us .*KG_REMOTE_USER and KG_REMOTE_PASSWORD"):
+                publish_to(tiny, url, target)
+        with pytest.raises(SnapshotError, match=r"it refuses us .*KG_REMOTE_USER"):
+            answers(RemoteEngine(tiny, url), "ASK {}")
+
+
+def test_settings_keep_a_password_out_of_the_address() -> None:
+    settings = Settings.from_environ({"KG_ENGINE": "https://me:pass%20word@host:1/x?y"})
+    assert (settings.engine, settings.remote_user) == ("https://host:1/x?y", "me")
+    assert settings.remote_password == "pass word"
+    assert "pass word" not in repr(settings)
+    given = {"KG_ENGINE": "http://h/", "KG_REMOTE_USER": "you", "KG_REMOTE_PASSWORD": "p"}
+    settings = Settings.from_environ(given)
+    assert (settings.engine, settings.remote_user, settings.remote_password) == ("http://h/", "you", "p")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:se/cret@h/", "http://", "http://me:secret@", "ttp://me:secret@h"]
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(address: str) -> None:
+    with pytest.raises(UsageError) as problem:
+        Settings(engine=address)
+    assert "cret" not in str(problem.value)
 
 
 # ---------------------------------------------------------------------------------- a query, as it is sent

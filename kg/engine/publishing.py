@@ -23,6 +23,7 @@ import httpx
 
 from kg.dump import Dump, DumpFile, write_dump
 from kg.errors import EndpointError, UsageError
+from kg.settings import reached
 from kg.snapshot import Snapshot
 from kg.terms import BASE
 
@@ -63,24 +64,28 @@ def _mark_of(rows: list[tuple[str, str]]) -> Mark | None:
 async def read_mark(client: httpx.AsyncClient, url: str) -> tuple[Mark | None, str]:
     """The mark on a server and its Server header; None where it has no mark.
 
-    Raises EndpointError where it does not answer, or with something that is no SPARQL result.
+    Raises EndpointError where it does not answer, or with something that is no SPARQL result. Its message
+    speaks of "it" and does not name the server, for clients may see it.
     """
     try:
         response = await client.post(url, data={"query": _ASK_MARK}, headers={"Accept": _JSON})
     except httpx.HTTPError as problem:
-        raise _silent(url, problem) from problem
-    rows = [(row[0], row[1]) for row in _rows(response, url, "what", "sum")]
+        raise _silent("it", type(problem).__name__) from problem
+    rows = [(row[0], row[1]) for row in _rows(response, "it", "what", "sum")]
     return _mark_of(rows), response.headers.get("server", "")
 
 
-def _silent(url: str, problem: Exception) -> EndpointError:
-    return EndpointError(
-        f"{url} does not answer ({type(problem).__name__}: {problem}); is it running, is the address right?"
-    )
+def _silent(url: str, problem: str) -> EndpointError:
+    return EndpointError(f"{url} does not answer ({problem}); is it running, is the address right?")
 
 
 def _rows(response: httpx.Response, url: str, *names: str) -> list[tuple[str, ...]]:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code in (401, 403):
+        raise EndpointError(
+            f"{url} refuses us (status {response.status_code}): KG_REMOTE_USER and KG_REMOTE_PASSWORD "
+            "have to say who we are there, and that one may read"
+        )
     if response.status_code != 200 or kind not in (_JSON, "application/json"):
         raise EndpointError(
             f"{url} answered with status {response.status_code} and {kind or 'no media type'}, not with a "
@@ -94,6 +99,11 @@ def _rows(response: httpx.Response, url: str, *names: str) -> list[tuple[str, ..
 
 
 # ------------------------------------------------------------------------------------------ publishing
+
+
+def access(user: str, password: str) -> httpx.BasicAuth | None:
+    """How each request says who we are; None for nobody."""
+    return httpx.BasicAuth(user, password) if user or password else None
 
 
 class Target(Protocol):
@@ -122,8 +132,18 @@ def _quiet(graph: str, quads: int) -> None:
     return None
 
 
-def publish_to(snapshot: Snapshot, url: str, target: Target, *, told: Told = _quiet) -> int:
+def publish_to(
+    snapshot: Snapshot,
+    url: str,
+    target: Target,
+    *,
+    user: str = "",
+    password: str = "",
+    told: Told = _quiet,
+) -> int:
     """Put a snapshot on the server with the query endpoint `url`; returns how many graphs were sent.
+
+    `user` and `password` are for what is read there; what is written goes by `target`.
 
     Raises EndpointError where the server fails; what is there then is marked as half loaded, and the same
     call goes on with what is missing.
@@ -131,13 +151,14 @@ def publish_to(snapshot: Snapshot, url: str, target: Target, *, told: Told = _qu
     dump = write_dump(snapshot)
     files = {file.graph: file for file in dump.files.values() if file.graph and file.content_sha256}
     wanted = {graph: file.content_sha256 or "" for graph, file in files.items()}
-    with httpx.Client(trust_env=False, timeout=60) as client:
+    url, user, password = reached(url, user, password)
+    with httpx.Client(trust_env=False, timeout=60, auth=access(user, password)) as client:
 
         def ask(query: str, *names: str) -> list[tuple[str, ...]]:
             try:
                 response = client.post(url, data={"query": query}, headers={"Accept": _JSON})
             except httpx.HTTPError as problem:
-                raise _silent(url, problem) from problem
+                raise _silent(url, f"{type(problem).__name__}: {problem}") from problem
             return _rows(response, url, *names)
 
         before = _mark_of([(row[0], row[1]) for row in ask(_ASK_MARK, "what", "sum")])
@@ -168,10 +189,10 @@ class GraphStore:
     """A server with the SPARQL 1.1 Graph Store Protocol at `url`; `user` and `password` for basic access."""
 
     def __init__(self, url: str, user: str = "", password: str = "") -> None:
-        self._url = url
+        self._url, user, password = reached(url, user, password)
         self._client = httpx.Client(
             trust_env=False,
-            auth=(user, password) if user else None,
+            auth=access(user, password),
             timeout=httpx.Timeout(30.0, read=None, write=None),
         )
 
@@ -209,7 +230,7 @@ class GraphStore:
                 headers={} if content is None else {"Content-Type": "application/n-triples"},
             )
         except httpx.HTTPError as problem:
-            raise _silent(self._url, problem) from problem
+            raise _silent(self._url, f"{type(problem).__name__}: {problem}") from problem
         if response.status_code not in (200, 201, 204) and not (
             method == "DELETE" and response.status_code == 404
         ):
@@ -228,7 +249,7 @@ class VirtuosoLoader:
     it wants it.
     """
 
-    def __init__(self, server: str, folder: Path, user: str = "dba", password: str = "dba") -> None:
+    def __init__(self, server: str, folder: Path, user: str, password: str) -> None:
         found = shutil.which("isql-vt") or shutil.which("isql-v")
         if found is None:
             raise UsageError(

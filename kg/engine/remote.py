@@ -14,7 +14,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -23,7 +23,7 @@ from kg.engine.body import Body, Spool
 from kg.engine.dialects import STANDARD, Dialect, asked_as, converted, dialect_of
 from kg.engine.extensions import unsupported
 from kg.engine.formats import Format, Kind
-from kg.engine.publishing import Mark, read_mark
+from kg.engine.publishing import Mark, access, read_mark
 from kg.engine.worker import explained
 from kg.errors import (
     QueryError,
@@ -36,6 +36,7 @@ from kg.errors import (
     SnapshotError,
     StromaError,
 )
+from kg.settings import reached
 from kg.snapshot import Snapshot
 from kg.terms import BASE
 
@@ -57,8 +58,10 @@ _NOBODY = BASE + "graph/none"  # a graph that is empty: what a dataset without a
 class RemoteEngine:
     """A snapshot on another server; at most `workers` queries at once are there, up to `queue` wait here.
 
-    `url` is the server's query endpoint. Answers that clients take slowly wait in `spool`; those of at most
-    `keep_bytes` can be had whole. The server is looked at every `look_seconds`.
+    `url` is the server's query endpoint; `user` and `password` say who we are there, or stand in it. What
+    clients see names neither the server nor us: that is the operator's business. Answers that clients take
+    slowly wait in `spool`; those of at most `keep_bytes` can be had whole. The server is looked at every
+    `look_seconds`.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class RemoteEngine:
         snapshot: Snapshot,
         url: str,
         *,
+        user: str = "",
+        password: str = "",
         workers: int = 8,
         queue: int = 64,
         keep_bytes: int = 0,
@@ -75,7 +80,15 @@ class RemoteEngine:
         look_seconds: float = 5.0,
     ) -> None:
         self._snapshot = snapshot
-        self._url = url
+        self._url, user, password = reached(url, user, password)
+        self._access = access(user, password)
+        private = (
+            self._url,
+            urlsplit(self._url).hostname,
+            f"{user}:{password}" if password else "",
+            password,
+        )
+        self._private = tuple(filter(None, private))
         self._size = workers
         self._queue = queue
         self._keep_bytes = keep_bytes
@@ -97,7 +110,7 @@ class RemoteEngine:
 
     @property
     def url(self) -> str:
-        """The server's query endpoint."""
+        """The server's query endpoint, without who we are there; not for clients."""
         return self._url
 
     @property
@@ -108,7 +121,7 @@ class RemoteEngine:
     @property
     def status(self) -> Status:
         """Ready while the server answers and holds the snapshot."""
-        theirs = f"none (the limits of {self._dialect.name} at {self._url} hold)"
+        theirs = f"none (the limits of the other server, {self._dialect.name}, hold)"
         return Status(
             ready=not self._unwell,
             workers=self._size,
@@ -123,7 +136,9 @@ class RemoteEngine:
     async def __aenter__(self) -> RemoteEngine:
         """Look at the server; SnapshotError where it does not answer or does not hold the snapshot."""
         # No proxy of the environment and no redirect: a query goes to the server that was named.
-        self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=httpx.Timeout(10.0))
+        self._client = httpx.AsyncClient(
+            auth=self._access, trust_env=False, follow_redirects=False, timeout=httpx.Timeout(10.0)
+        )
         try:
             await self._look()
             if self._unwell:
@@ -251,11 +266,11 @@ class RemoteEngine:
             async with asyncio.timeout(limits.seconds):
                 form = asked_as(self._dialect, accept, kind)
                 async with self._sent(text, form, dataset) as response:
-                    await _check(response, form, self._url)
+                    await self._check(response, form)
                     if form is accept and accept.key in self._dialect.passed:
                         await _pass_on(response.aiter_bytes(), body, room, head)
                     else:
-                        whole = await _read(response, self._url)
+                        whole = await _read(response)
                         written = await asyncio.to_thread(converted, self._dialect, whole, kind, accept)
                         await _pass_on(_pieces(written), body, room, head)
             body.end()
@@ -272,16 +287,19 @@ class RemoteEngine:
             problem = told
         except httpx.ConnectError as lost:
             problem = ServerBusy(
-                f"The server that holds the graph does not answer ({lost}); ask again later", 5
+                f"The server that holds the graph does not answer ({type(lost).__name__}); ask again later",
+                5,
             )
         except (httpx.HTTPError, ValueError, SyntaxError) as lost:
             problem = QueryFailed(
                 f"The answer of {self._dialect.name} ended or cannot be read "
-                f"({type(lost).__name__}: {lost}); ask again"
+                f"({self._without_names(f'{type(lost).__name__}: {lost}')}); ask again"
             )
         except Exception as bug:
             log.exception("remote engine")
-            problem = QueryFailed(f"The answer of {self._dialect.name} could not be handed on: {bug!r}")
+            problem = QueryFailed(
+                f"The answer of {self._dialect.name} could not be handed on: {type(bug).__name__}"
+            )
         finally:
             self._busy -= 1
             self._turns.release()
@@ -310,6 +328,38 @@ class RemoteEngine:
         ) as response:
             yield response
 
+    async def _check(self, response: httpx.Response, form: Format) -> None:
+        """Raise what a status that is no success means, or a body that is no answer."""
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.status_code == 200:
+            if kind not in (form.media_type, *form.aliases):
+                raise QueryFailed(
+                    f"The server that holds the graph answered with {kind or 'no media type'} instead of "
+                    f"{form.media_type}: its address may be no SPARQL endpoint, or a proxy's page stands "
+                    "before it"
+                )
+            return
+        text = self._without_names((await response.aread()).decode("utf-8", "replace"))
+        said = " ".join(text.split()) if kind.startswith("text/plain") else ""
+        if said and (response.status_code == 400 or _FUNCTION.search(said)):
+            raise _refused(text)
+        server = "The server that holds the graph"
+        if response.status_code == 400:
+            raise QuerySyntaxError(f"{server} does not take it, and does not say why")
+        if response.status_code in (429, 502, 503, 504):
+            raise ServerBusy(f"{server} is busy (status {response.status_code})", 10)
+        if response.status_code in (401, 403):
+            raise QueryFailed(
+                f"{server} refuses us (status {response.status_code}): it needs to let queries in"
+            )
+        raise QueryFailed(f"{server} answered with status {response.status_code}. {said[:300]}".strip())
+
+    def _without_names(self, text: str) -> str:
+        """What that server or a library said, fit for clients: without its address and the password."""
+        for name in self._private:
+            text = re.sub(rf"(?i)(?<!\w){re.escape(name)}(?!\w)", "(not shown)", text)
+        return text
+
     def _run(self, work: object) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
         self._tasks.add(task)
@@ -327,29 +377,6 @@ def _unfit(mark: Mark | None, snapshot: Snapshot) -> str:
     if mark.complete != snapshot.hash:
         return f"it holds the snapshot {mark.complete[:12]}, not {snapshot.hash[:12]}; {way_out}"
     return ""
-
-
-async def _check(response: httpx.Response, form: Format, url: str) -> None:
-    """Raise what a status that is no success means, or a body that is no answer."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if response.status_code == 200:
-        if kind not in (form.media_type, *form.aliases):
-            raise QueryFailed(
-                f"The server that holds the graph answered with {kind or 'no media type'} instead of "
-                f"{form.media_type}: {url} may be no SPARQL endpoint, or a proxy's page stands before it"
-            )
-        return
-    text = (await response.aread()).decode("utf-8", "replace")
-    said = " ".join(text.split()) if kind.startswith("text/plain") else ""
-    if said and (response.status_code == 400 or _FUNCTION.search(said)):
-        raise _refused(text)
-    if response.status_code == 400:
-        raise QuerySyntaxError(f"{url} does not take it, and does not say why")
-    if response.status_code in (429, 502, 503, 504):
-        raise ServerBusy(f"The server that holds the graph is busy (status {response.status_code})", 10)
-    if response.status_code in (401, 403):
-        raise QueryFailed(f"{url} refuses us (status {response.status_code}): it needs to let queries in")
-    raise QueryFailed(f"{url} answered with status {response.status_code}. {said[:300]}".strip())
 
 
 def _refused(text: str) -> QueryError:
@@ -390,7 +417,7 @@ async def _pass_on(
             await room.wait()
 
 
-async def _read(response: httpx.Response, url: str) -> bytes:
+async def _read(response: httpx.Response) -> bytes:
     pieces, size = [], 0
     async for piece in response.aiter_bytes():
         pieces.append(piece)

@@ -257,12 +257,14 @@ class Served:
             return RemoteEngine(
                 snapshot,
                 settings.engine,
+                user=settings.remote_user,
+                password=settings.remote_password,
                 workers=settings.workers,
                 queue=settings.queue,
                 keep_bytes=settings.cache_answer_bytes,
                 spool=self.spool,
                 figures=self.figures,
-                why=f"KG_ENGINE={settings.engine} says so",
+                why="the setting KG_ENGINE names it",
             )
         # Another server holds one snapshot only; older versions are held here.
         choice = choose(snapshot, "auto" if remote else settings.engine)
