@@ -25,7 +25,7 @@ from kg.engine import Limits, guard
 from kg.engine.formats import Kind, named_format
 from kg.errors import BuildError, EndpointError, SnapshotError, SourceError, StromaError, UsageError
 from kg.services import read as read_services
-from kg.settings import Settings
+from kg.settings import Settings, is_remote
 from kg.terms import compress
 
 if TYPE_CHECKING:
@@ -506,8 +506,9 @@ def why(
     ] = None,
 ) -> None:
     """Say who states a statement, or from which axioms and stated facts it follows, each with its source."""
+    from kg.engine.disk import store_of
     from kg.explanation import FORMATS, rendered
-    from kg.snapshot import load_store, open_snapshot
+    from kg.snapshot import open_snapshot
     from kg.why import explain, own_statement, statement
 
     if predicate and not object:
@@ -517,7 +518,9 @@ def why(
     settings = _settings()
     given = statement(subject, predicate, object) if predicate else None
     chosen = _current(settings) if snapshot is None else open_snapshot(snapshot)
-    ontology, store = settings.root / "ontology", load_store(chosen)
+    # What another server holds is explained from what stands here.
+    store = store_of(chosen, "auto" if is_remote(settings.engine) else settings.engine)
+    ontology = settings.root / "ontology"
     triple = given or own_statement(store, subject)
     explanation = explain(store, ontology, *triple, limit=limit, version=chosen.version)
     sys.stdout.buffer.write(rendered(explanation, format))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,13 +20,14 @@ import httpx
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, Store, parse
 
+from kg.engine.disk import STORE, prepare
 from kg.engine.served import Served
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Explanation, Step, as_json, as_text, as_triples, proposition, rendered
 from kg.ontology import read
 from kg.provenance import INFERRED, Provenance
 from kg.settings import Settings
-from kg.snapshot import Snapshot, load_store
+from kg.snapshot import Snapshot, load_store, open_snapshot
 from kg.terms import PROV, RDF, ROOT, STROMA, compress, expand, mint
 from kg.terms import proposition as claimed
 from kg.web.app import create_app
@@ -635,32 +637,62 @@ def test_a_page_shows_what_was_asked_as_text_and_never_as_markup(url: str) -> No
     assert b"<script>x" not in body
 
 
-def test_an_explanation_has_a_ceiling_of_memory(embedded: Snapshot) -> None:
-    settings = Settings(var=embedded.folder.parent.parent, worker_memory_bytes=2**20)
-    small = replace(embedded, quads=1)  # what the ceiling allows for the graph itself
-    served = Served(small, settings)
-    app = create_app(served, settings, routers=[router(settings)])
+def get_why(snapshot: Snapshot, settings: Settings, **limits: float) -> httpx.Response:
+    """What /why answers about prednisone; no engine is started, for it needs only the snapshot."""
+    app = create_app(Served(snapshot, settings), settings, routers=[router(settings, **limits)])
 
     async def get() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stroma") as client:
             return await client.get("/why", params=ASKED)
 
-    answer = asyncio.run(get())
+    return asyncio.run(get())
+
+
+def test_an_explanation_has_a_ceiling_of_memory(embedded: Snapshot) -> None:
+    settings = Settings(var=embedded.folder.parent.parent, worker_memory_bytes=2**20)
+    answer = get_why(replace(embedded, quads=1), settings)  # what the ceiling allows for the graph itself
 
     assert answer.status_code == 500
     assert "want of memory" in answer.json()["detail"]
 
 
+@pytest.fixture
+def only_on_disk(embedded: Snapshot, tmp_path: Path) -> Snapshot:
+    """The embedded graph in a store on disk, beside data from which nothing can be loaded."""
+    folder = tmp_path / "snapshots" / embedded.name
+    shutil.copytree(embedded.folder, folder, ignore=shutil.ignore_patterns("dump", STORE))
+    snapshot = open_snapshot(folder)
+    prepare(snapshot)
+    snapshot.data.write_bytes(bytes(snapshot.data.stat().st_size))
+    return snapshot
+
+
+def test_a_graph_with_a_store_is_explained_from_disk_and_not_loaded(
+    only_on_disk: Snapshot, store: Store
+) -> None:
+    answer = get_why(only_on_disk, Settings(var=only_on_disk.folder.parent.parent))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["justifications"] == as_json(why(store, *PREDNISONE))["justifications"]
+
+    command = [sys.executable, "-m", "kg", "why", *PREDNISONE, "--snapshot", str(only_on_disk.folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.encode() == rendered(why(store, *PREDNISONE), "text")
+
+
+@pytest.mark.parametrize("engine", ["auto", "disk", "http://127.0.0.1:9/sparql"])
+def test_a_graph_that_does_not_fit_is_not_loaded_for_anybody_who_asks(
+    embedded: Snapshot, engine: str
+) -> None:
+    huge = replace(embedded, quads=10**12)
+    answer = get_why(huge, Settings(var=embedded.folder.parent.parent, engine=engine))
+    assert answer.status_code == 503
+    assert "its store on disk is not written" in answer.json()["detail"]
+    assert not (embedded.folder / STORE).exists()
+
+
 def test_a_late_explanation_is_given_up_and_says_so(embedded: Snapshot) -> None:
-    settings = Settings(var=embedded.folder.parent.parent)
-    served = Served(embedded, settings)  # not started: /why needs only its snapshot
-    app = create_app(served, settings, routers=[router(settings, seconds=0.05)])
-
-    async def get() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stroma") as client:
-            return await client.get("/why", params=ASKED)
-
-    answer = asyncio.run(get())
+    answer = get_why(embedded, Settings(var=embedded.folder.parent.parent), seconds=0.05)
 
     assert answer.status_code == 503
     assert "longer than 0.05 seconds" in answer.json()["detail"]

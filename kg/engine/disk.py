@@ -27,7 +27,7 @@ import pyoxigraph
 from pyoxigraph import RdfFormat, Store, parse
 
 from kg.errors import SnapshotError, StromaError
-from kg.snapshot import Snapshot, open_snapshot
+from kg.snapshot import Snapshot, load_store, open_snapshot
 
 STORE = "store"
 _SEAL = "store.json"
@@ -165,6 +165,24 @@ def open_store(snapshot: Snapshot) -> Store:
             f"{snapshot.folder / STORE}: the store cannot be opened ({problem}). Remove that folder; the "
             "next start writes it again"
         ) from problem
+
+
+def is_written(snapshot: Snapshot) -> bool:
+    """Whether the store of a snapshot stands and can be opened at once."""
+    return _sealed(snapshot)
+
+
+def store_of(snapshot: Snapshot, wanted: str = "auto") -> Store:
+    """A snapshot to be read in this process: its store on disk where that stands, in memory where it fits.
+
+    `wanted` is as for `choose`; where that is the disk and the store does not stand, it is written first.
+    Raises SnapshotError as loading, writing and opening do.
+    """
+    if not is_written(snapshot):
+        if choose(snapshot, wanted).engine == "memory":
+            return load_store(snapshot)
+        prepare(snapshot)
+    return open_store(snapshot)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,7 +1,8 @@
 """`/why`: who states a statement, or from what it follows, as JSON, a page, Turtle or text.
 
 Hides the process that works it out: the server process reads no graph and asks no reasoner. One explanation
-is made at a time, by `kg why` over the snapshot that is served, and killed when it is late.
+is made at a time, by `kg why` over the snapshot that is served, and killed when it is late. A snapshot whose
+store stands on disk is read there; only one that fits in memory is loaded, and for any other there is none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kg.engine import Limits, sandbox
-from kg.engine.disk import BYTES_PER_QUAD
+from kg.engine.disk import BYTES_PER_QUAD, is_written
+from kg.engine.disk import choose as choose_engine
 from kg.errors import (
     ParameterError,
     QueryFailed,
@@ -29,7 +31,7 @@ from kg.errors import (
 )
 from kg.explanation import MAX_DEPTH
 from kg.names import names
-from kg.settings import Settings
+from kg.settings import Settings, is_remote
 from kg.snapshot import Snapshot
 from kg.terms import ROOT, expand
 from kg.web.asked import engine_of, whole_number
@@ -78,7 +80,7 @@ def router(settings: Settings, *, seconds: float | None = None) -> APIRouter:
     """`/why?subject=…&predicate=…&object=…[&limit=…][&format=…]`; `seconds` is an explanation's deadline,
     by default ten and one for every 50,000 quads."""
     routes = APIRouter(tags=["why"])
-    explainer = _Explainer(seconds, settings.worker_memory_bytes)
+    explainer = _Explainer(seconds, settings)
     limits = Limits.of(settings)
 
     @routes.get(
@@ -151,9 +153,11 @@ def _format(name: str | None, accept: str | None) -> str:
 class _Explainer:
     """Runs `kg why` over a snapshot, one process at a time."""
 
-    def __init__(self, seconds: float | None, memory_bytes: int) -> None:
+    def __init__(self, seconds: float | None, settings: Settings) -> None:
         self._seconds = seconds
-        self._memory_bytes = memory_bytes
+        self._memory_bytes = settings.worker_memory_bytes
+        # What another server holds is explained from what stands here.
+        self._engine = "auto" if is_remote(settings.engine) else settings.engine
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
         self._made: dict[tuple[object, ...], bytes] = {}
@@ -178,12 +182,22 @@ class _Explainer:
 
     async def _run(self, snapshot: Snapshot, *arguments: str) -> bytes:
         seconds = self._seconds or SECONDS + snapshot.quads / _QUADS_A_SECOND
+        memory_bytes = self._memory_bytes
+        if not is_written(snapshot):
+            # Anybody may ask; what does not fit is not loaded for them, nor a store written.
+            choice = choose_engine(snapshot, self._engine)
+            if choice.engine == "disk":
+                raise SnapshotError(
+                    f"No explanation can be had here now: {choice.why}, and its store on disk is not "
+                    "written. Whoever runs this server has it written by `kg why`, which needs no reload"
+                )
+            memory_bytes += snapshot.quads * BYTES_PER_QUAD
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "kg", "why", *arguments, "--snapshot", str(snapshot.folder),
-            cwd=ROOT, env={}, stdin=asyncio.subprocess.DEVNULL,
+            cwd=ROOT, env={"KG_ENGINE": "memory"}, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        sandbox.bound(process.pid, self._memory_bytes + snapshot.quads * BYTES_PER_QUAD)
+        sandbox.bound(process.pid, memory_bytes)
         try:
             out, said = await asyncio.wait_for(process.communicate(), seconds)
         except TimeoutError:
