@@ -173,6 +173,73 @@ def test_when_another_snapshot_is_published_under_it_the_engine_stops_answering(
     asyncio.run(asyncio.wait_for(asked(), 20))
 
 
+def test_no_row_of_another_snapshot_is_given_under_this_ones_name(box: Oxigraph, tmp_path: Path) -> None:
+    """Though the engine does not look meanwhile: neither whole, nor written anew, nor as a stream."""
+    first, second = snapshot(FIRST, tmp_path), snapshot(SECOND, tmp_path)
+    put(box, first)
+    wide = "SELECT ?o { ?s <http://p> ?o . VALUES ?a { " + "1 " * 300 + "} VALUES ?b { " + "2 " * 300 + "} }"
+
+    async def asked() -> None:
+        for text in ("SELECT ?o { ?s <http://p> ?o }", wide):
+            for format in ("csv", "html"):
+                async with RemoteEngine(first, box.query, look_seconds=60, keep_bytes=10**9) as engine:
+                    assert engine.status.ready
+                    await asyncio.to_thread(put, box, second)
+                    try:
+                        with pytest.raises(ServerBusy, match=r"was replaced while .*; ask again"):
+                            await engine.query(text, accept=BY_KEY[format], limits=Limits())
+                        assert not engine.status.ready
+                    finally:
+                        await asyncio.to_thread(put, box, first)
+
+    asyncio.run(asyncio.wait_for(asked(), 60))
+
+
+def test_an_answer_that_was_under_way_when_the_graph_was_replaced_breaks_off(
+    box: Oxigraph, tmp_path: Path
+) -> None:
+    first, second = snapshot(FIRST, tmp_path), snapshot(SECOND, tmp_path)
+    put(box, first)
+    wide = (
+        "SELECT ?o { ?s <http://p> ?o . VALUES ?a { " + "1 " * 1000 + "} VALUES ?b { " + "2 " * 1000 + "} }"
+    )
+
+    async def asked() -> None:
+        async with RemoteEngine(first, box.query, look_seconds=60, keep_bytes=10**9) as engine:
+            answer = await engine.query(wide, accept=BY_KEY["csv"], limits=Limits())
+            assert answer.whole is None
+            got = await anext(answer.chunks)
+            await asyncio.to_thread(put, box, second)
+            # The same snapshot as before, again: what was read between is still of nobody knows which.
+            await asyncio.to_thread(put, box, first)
+            with pytest.raises(ServerBusy, match="it holds this one again"):
+                got += b"".join([chunk async for chunk in answer.chunks])
+            assert answer.complete is not None
+            assert isinstance(answer.complete.exception(), ServerBusy)
+            again = await engine.query("ASK {}", accept=BY_KEY["csv"], limits=Limits())
+            assert await again.read() == b"true"
+            await answer.aclose()
+
+    asyncio.run(asyncio.wait_for(asked(), 60))
+
+
+def test_no_answer_of_another_snapshot_is_kept(box: Oxigraph, tmp_path: Path) -> None:
+    first, second = snapshot(FIRST, tmp_path), snapshot(SECOND, tmp_path)
+    put(box, first)
+    query = {"query": "SELECT ?o { ?s <http://p> ?o } ORDER BY ?o", "format": "csv"}
+    with ours(first, engine=box.query) as address:
+        put(box, second)
+        told = httpx.get(f"{address}/sparql", params=query)
+        assert (told.status_code, told.headers.get("etag")) == (503, None)
+        put(box, first)
+        for _ in range(200):
+            told = httpx.get(f"{address}/sparql", params=query)
+            if told.status_code == 200:
+                break
+            time.sleep(0.05)
+        assert told.text.split() == ["o", "1", "2"]
+
+
 def test_a_store_that_refuses_is_told_with_its_words(box: Oxigraph, tmp_path: Path) -> None:
     one = snapshot(f'<http://a> <http://p> "new" <{G}new> .', tmp_path)
     with GraphStore(box.query) as wrong, pytest.raises(EndpointError, match=r"PUT of <.*gave status 4"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -30,7 +31,12 @@ from kg.terms import BASE
 MARK = BASE + "graph/published"
 _OURS = BASE + "graph/"
 _CHECKSUM = "http://spdx.org/rdf/terms#checksumValue"
+_PUBLICATION = MARK + "#publication"
 _ASK_MARK = f"SELECT ?what ?sum WHERE {{ GRAPH <{MARK}> {{ ?what <{_CHECKSUM}> ?sum }} }}"
+_ASK_STATE = (
+    f"SELECT ?what ?sum WHERE {{ GRAPH <{MARK}> {{ ?what <{_CHECKSUM}> ?sum "
+    f"FILTER (?what IN (<{MARK}>, <{_PUBLICATION}>, <{BASE}>)) }} }}"
+)
 _ASK_GRAPHS = "SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } }"
 _JSON = "application/sparql-results+json"
 
@@ -38,14 +44,19 @@ _JSON = "application/sparql-results+json"
 @dataclass(frozen=True)
 class Mark:
     """What a server holds: `complete` is the snapshot's hash, "" while it is being loaded; `graphs` maps the
-    IRI of each graph to the SHA-256 of its sorted N-Triples."""
+    IRI of each graph to the SHA-256 of its sorted N-Triples; `publication` is new with each publication."""
 
     complete: str = ""
     graphs: Mapping[str, str] = field(default_factory=dict)
+    publication: str = ""
 
     def triples(self) -> list[str]:
         """The mark as N-Triples lines."""
-        rows = [*self.graphs.items(), *([(MARK, self.complete)] if self.complete else [])]
+        rows = list(self.graphs.items())
+        if self.publication:
+            rows.append((_PUBLICATION, self.publication))
+        if self.complete:
+            rows.append((MARK, self.complete))  # the last: what is written in pieces is not complete before
         # A mark without graphs still has to be there: it says that loading has begun.
         return [f'<{iri}> <{_CHECKSUM}> "{text}" .' for iri, text in rows] or [
             f'<{BASE}> <{_CHECKSUM}> "begun" .'
@@ -58,17 +69,18 @@ def _mark_of(rows: list[tuple[str, str]]) -> Mark | None:
     said = dict(rows)
     complete = said.pop(MARK, "")
     said.pop(BASE, None)
-    return Mark(complete, said)
+    publication = said.pop(_PUBLICATION, "")
+    return Mark(complete, said, publication)
 
 
 async def read_mark(client: httpx.AsyncClient, url: str) -> tuple[Mark | None, str]:
-    """The mark on a server and its Server header; None where it has no mark.
+    """The mark on a server, without its graphs, and the Server header; None where it has no mark.
 
     Raises EndpointError where it does not answer, or with something that is no SPARQL result. Its message
     speaks of "it" and does not name the server, for clients may see it.
     """
     try:
-        response = await client.post(url, data={"query": _ASK_MARK}, headers={"Accept": _JSON})
+        response = await client.post(url, data={"query": _ASK_STATE}, headers={"Accept": _JSON})
     except httpx.HTTPError as problem:
         raise _silent("it", type(problem).__name__) from problem
     rows = [(row[0], row[1]) for row in _rows(response, "it", "what", "sum")]
@@ -167,21 +179,22 @@ def publish_to(
         held = dict(before.graphs) if before else {}
         there = {row[0] for row in ask(_ASK_GRAPHS, "g")}
     held = {graph: text for graph, text in held.items() if graph in there}
-    target.mark(Mark("", held))
+    publication = secrets.token_hex(8)
+    target.mark(Mark("", held, publication))
     sent = 0
     for graph in sorted(wanted):
         if held.get(graph) != wanted[graph]:
             held.pop(graph, None)
             target.replace(dump, files[graph])
             held[graph] = wanted[graph]
-            target.mark(Mark("", held))
+            target.mark(Mark("", held, publication))
             sent += 1
         told(graph, files[graph].quads)
     for graph in sorted(there):
         if graph.startswith(_OURS) and graph not in wanted and graph != MARK:
             target.remove(graph)
             held.pop(graph, None)
-    target.mark(Mark(snapshot.hash, held))
+    target.mark(Mark(snapshot.hash, held, publication))
     return sent
 
 

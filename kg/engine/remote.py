@@ -3,7 +3,8 @@
 For what outgrows one machine. Hides the protocol, the server's dialect (`kg.engine.dialects`) and how it
 fails. The guard, the deadline, the queue and the caps of the other engines hold here too; what only the
 server itself could promise is said in `Status.locks`. `kg.engine.publishing` puts a snapshot there and leaves
-a mark, by which we know that the server holds the snapshot we speak of, whole: every answer is of one.
+a mark, by which we know that the server holds the snapshot we speak of, whole. It is read again after each
+answer and before its first byte leaves: where it moved, there is no answer, or what has begun breaks off.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -26,6 +27,7 @@ from kg.engine.formats import Format, Kind
 from kg.engine.publishing import Mark, access, read_mark
 from kg.engine.worker import explained
 from kg.errors import (
+    EndpointError,
     QueryError,
     QueryFailed,
     QueryRefused,
@@ -98,6 +100,7 @@ class RemoteEngine:
         self._look_seconds = look_seconds
         self._dialect: Dialect = STANDARD
         self._unwell = "it was not looked at yet"  # why no query is sent; "" when all is well
+        self._publication = ""  # by which the snapshot came there, as last seen
         self._busy = self._waiting = 0
         self._turns = asyncio.Semaphore(workers)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -179,7 +182,31 @@ class RemoteEngine:
             self._unwell = str(problem)
             return
         self._dialect = dialect_of(server)
+        self._found(mark)
+
+    def _found(self, mark: Mark | None) -> None:
         self._unwell = _unfit(mark, self._snapshot)
+        self._publication = mark.publication if mark is not None else ""
+
+    async def _confirm(self, since: str) -> None:
+        """ServerBusy unless the server holds the snapshot still, by the publication `since`.
+
+        Each publication begins with a mark of its own, before it changes a graph. So what the server answered
+        between two looks that saw the same publication complete is of that snapshot, all of it.
+        """
+        assert self._client is not None
+        try:
+            mark, _ = await read_mark(self._client, self._url)
+        except EndpointError as problem:
+            raise ServerBusy(
+                f"The server that holds the graph answered, but not which snapshot that was of: {problem}", 5
+            ) from problem
+        self._found(mark)
+        if self._unwell or self._publication != since:
+            said = self._unwell or "it holds this one again"
+            raise ServerBusy(
+                f"The graph was replaced while the server that holds it answered ({said}); ask again", 5
+            )
 
     # ------------------------------------------------------------------------------------- a query
 
@@ -262,17 +289,27 @@ class RemoteEngine:
     ) -> None:
         """Ask the server and fill the body; `head` is set when it is known whether there is an answer."""
         problem: QueryError
+        since = self._publication
+
+        async def begin() -> None:
+            await self._confirm(since)
+            if not head.done():
+                head.set_result(None)
+
         try:
             async with asyncio.timeout(limits.seconds):
                 form = asked_as(self._dialect, accept, kind)
                 async with self._sent(text, form, dataset) as response:
                     await self._check(response, form)
                     if form is accept and accept.key in self._dialect.passed:
-                        await _pass_on(response.aiter_bytes(), body, room, head)
+                        await _pass_on(response.aiter_bytes(), body, room, begin)
+                        # What has left by now cannot be taken back; an end would say that it was right.
+                        await self._confirm(since)
                     else:
                         whole = await _read(response)
+                        await self._confirm(since)
                         written = await asyncio.to_thread(converted, self._dialect, whole, kind, accept)
-                        await _pass_on(_pieces(written), body, room, head)
+                        await _pass_on(_pieces(written), body, room, begin)
             body.end()
             self._figures.answers["complete"] += 1
             if not head.done():
@@ -399,19 +436,16 @@ def _refused(text: str) -> QueryError:
 
 
 async def _pass_on(
-    pieces: AsyncIterator[bytes], body: Body, room: asyncio.Event, head: asyncio.Future[None]
+    pieces: AsyncIterator[bytes], body: Body, room: asyncio.Event, begin: Callable[[], Awaitable[None]]
 ) -> None:
-    def begin() -> None:
-        if not head.done():
-            head.set_result(None)
-
-    started = None
+    """Feed the body; `begin` is awaited once, when there is more than leaves in one piece."""
+    first, begun = 0.0, False
     async for piece in pieces:
         body.feed(piece)
-        if started is None:
-            started = asyncio.get_running_loop().call_later(_MOMENT, begin)
-        if body.size > _SMALL:
-            begin()
+        first = first or time.monotonic()
+        if not begun and (body.full or body.size > _SMALL or time.monotonic() - first > _MOMENT):
+            await begin()
+            begun = True
         while body.full:
             room.clear()
             await room.wait()
