@@ -25,7 +25,7 @@ from kg import ontology as ontologies
 from kg.canned import Catalogue
 from kg.changes import note_changes
 from kg.dump import write_dump
-from kg.engine.disk import choose, prepare, write_store
+from kg.engine.disk import choose, compressed, prepare
 from kg.errors import OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.evaluation import evaluate
 from kg.ontology import Ontology
@@ -49,7 +49,7 @@ from kg.snapshot import (
 )
 from kg.terms import ROOT, compress
 from kg.validation import Violation
-from kg.workers import beside, can_fork, is_fork
+from kg.workers import beside, can_fork
 from loaders import catalog
 
 # Which files of a folder of real records (`--data-dir`) each loader reads.
@@ -205,18 +205,13 @@ def _finish(
     tasks = {name: partial(timed, step) for name, step in _last_steps(snapshot, settings).items()}
     for name, took in beside(tasks, processes, progress.step).items():
         report.add_step(name, took)
+    if slower := compressed(snapshot):
+        progress.note(slower)
     replace_reports(snapshot, report.files())
 
 
 def _last_steps(snapshot: Snapshot, settings: Settings) -> dict[str, Callable[[], object]]:
     """What only reads the snapshot and stands beside it, the longest first."""
-
-    def store() -> None:
-        # Its threads must not be left in a process that forks others.
-        if is_fork():
-            write_store(snapshot)
-        else:
-            prepare(snapshot)
 
     steps: dict[str, Callable[[], object]] = {
         "dump": partial(write_dump, snapshot),
@@ -224,7 +219,7 @@ def _last_steps(snapshot: Snapshot, settings: Settings) -> dict[str, Callable[[]
         "changes": partial(note_changes, snapshot, settings.var),
     }
     if not is_remote(settings.engine) and choose(snapshot, settings.engine).engine == "disk":
-        return {"store": store, **steps}  # now, so that a server only opens it
+        return {"store": partial(prepare, snapshot), **steps}  # now, so that a server only opens it
     return steps
 
 

@@ -39,11 +39,6 @@ def can_fork() -> bool:
     return threading.active_count() == 1
 
 
-def is_fork() -> bool:
-    """Whether this process was started by another one's Python, and forks none itself."""
-    return parent_process() is not None
-
-
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], processes: int
 ) -> Generator[Result, None, None]:

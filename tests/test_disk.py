@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,17 @@ def test_a_store_of_another_content_or_version_is_written_again(own: Snapshot) -
     seal.write_text(seal.read_text().replace('"pyoxigraph": "', '"pyoxigraph": "9'))
     write_store(own)
     assert '"pyoxigraph": "9' not in seal.read_text()
+
+
+def test_a_store_that_the_disk_has_no_room_to_optimize_answers_and_says_so(own: Snapshot) -> None:
+    write_store(own, free_bytes=own.quads * disk.BYTES_ON_DISK - 1)
+    engine = DiskEngine(own, why="KG_ENGINE=disk says so")
+    assert answer(engine, COUNT) == b"n\r\n2003\r\n"
+    assert re.match(r"KG_ENGINE=disk says so\. Its store is compressed.*start again", engine.status.why)
+    # As it says: removed, it is written anew, in the form there is room for now.
+    shutil.rmtree(own.folder / disk.STORE)
+    assert answer(engine, COUNT) == b"n\r\n2003\r\n"
+    assert engine.status.why == "KG_ENGINE=disk says so"
 
 
 def test_damaged_data_are_told_and_leave_no_store(own: Snapshot) -> None:
