@@ -28,6 +28,7 @@ from kg.engine.formats import BY_KEY, Kind
 from kg.engine.memory import MemoryEngine
 from kg.engine.publishing import GraphStore, Mark, VirtuosoLoader, publish_to
 from kg.engine.remote import RemoteEngine
+from kg.engine.served import Served
 from kg.errors import (
     EndpointError,
     QueryError,
@@ -38,7 +39,7 @@ from kg.errors import (
     UsageError,
 )
 from kg.settings import Settings
-from kg.snapshot import Snapshot, write_snapshot
+from kg.snapshot import Snapshot, current, publish, write_snapshot
 from kg.terms import ROOT
 from tests.peers import (
     NO_VIRTUOSO,
@@ -238,6 +239,37 @@ def test_no_answer_of_another_snapshot_is_kept(box: Oxigraph, tmp_path: Path) ->
                 break
             time.sleep(0.05)
         assert told.text.split() == ["o", "1", "2"]
+
+
+def test_a_built_then_published_snapshot_takes_over_by_itself(
+    box: Oxigraph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = snapshot(FIRST, tmp_path)
+    publish(first, tmp_path)
+    put(box, first)
+    settings = Settings(var=tmp_path, engine=box.query, watch_seconds=0.05)
+
+    async def value(served: Served) -> bytes:
+        with served.now as engine:
+            query = "SELECT ?o { <http://b> <http://p> ?o }"
+            answer = await engine.query(query, accept=BY_KEY["csv"], limits=Limits())
+            return await answer.read()
+
+    async def asked() -> None:
+        async with Served(first, settings, find=lambda: current(tmp_path)) as served:
+            assert await value(served) == b"o\r\n2\r\n"
+            second = snapshot(SECOND, tmp_path)
+            publish(second, tmp_path)
+            while not any("reload failed" in record.message for record in caplog.records):
+                await asyncio.sleep(0.02)
+            assert await value(served) == b"o\r\n2\r\n"  # the first still stands there
+            await asyncio.to_thread(put, box, second)
+            while served.now.engine.snapshot != second:
+                await asyncio.sleep(0.02)
+            assert await value(served) == b"o\r\n3\r\n"
+
+    asyncio.run(asyncio.wait_for(asked(), 20))
+    assert len([record for record in caplog.records if "reload failed" in record.message]) == 1
 
 
 def test_a_store_that_refuses_is_told_with_its_words(box: Oxigraph, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class Served:
         self._crashes = Crashes(settings.var / "crashes.jsonl")
         self._held: dict[str, Held] = {}  # by the snapshot's name; the current one is among them
         self._current = self._hold(snapshot)
-        self._failed = ""  # the snapshot that did not load; it is not tried again unasked
+        self._failed = ""  # the snapshot that did not load; unasked only another server is tried again
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -213,10 +213,13 @@ class Served:
                     self._failed = ""
                     return False
                 name = snapshot.name
-                if name == self._failed and not again:
+                known = name == self._failed and not again
+                # What is damaged stays so; another server gets the snapshot when somebody publishes to it.
+                if known and not is_remote(self._settings.engine):
                     return False
-                log.info("loading a snapshot", extra={"snapshot": name})
-                await self._stop_unused()
+                if not known:
+                    log.info("loading a snapshot", extra={"snapshot": name})
+                    await self._stop_unused()
                 held = self._held.get(name)
                 if held is None or held.old:
                     held = self._hold(snapshot)
