@@ -30,6 +30,7 @@ from kg.terms import compress
 
 if TYPE_CHECKING:
     from kg.client import Answer
+    from kg.engine import Status
     from kg.engine.formats import Format
     from kg.snapshot import Snapshot
 
@@ -310,8 +311,8 @@ def _text_of(what: str, values: Mapping[str, str], settings: Settings) -> str:
 
 
 async def _ask(snapshot: Snapshot, settings: Settings, text: str, format: Format, as_table: bool) -> None:
+    from kg.engine.chosen import engine_for
     from kg.engine.federation import Federation
-    from kg.engine.memory import MemoryEngine
 
     # What the engine's log says of a query, its error says too; here one line is enough.
     logging.getLogger("kg").setLevel(logging.CRITICAL)
@@ -319,7 +320,8 @@ async def _ask(snapshot: Snapshot, settings: Settings, text: str, format: Format
         federation = None
         if settings.services:
             federation = await running.enter_async_context(Federation(settings.services))
-        engine = await running.enter_async_context(MemoryEngine(snapshot, workers=1, federation=federation))
+        engine = engine_for(snapshot, settings, workers=1, federation=federation)
+        await running.enter_async_context(engine)
         answer = await engine.query(text, accept=format, limits=Limits.of(settings))
         if as_table:
             _print_table(json.loads(await answer.read()))
@@ -584,7 +586,7 @@ def evidence(
     of each other on which something bears.
     """
     from kg import bearing
-    from kg.engine.memory import MemoryEngine
+    from kg.engine.chosen import engine_for
     from kg.terms import expand
 
     if format not in bearing.FORMATS:
@@ -595,7 +597,7 @@ def evidence(
     iri = expand(thing).value
 
     async def asked() -> bytes:
-        async with MemoryEngine(_current(settings), workers=1) as engine:
+        async with engine_for(_current(settings), settings, workers=1) as engine:
             found, known = await bearing.bearings(engine, iri, Limits.of(settings))
             if format == "turtle":
                 return bearing.as_turtle(found)
@@ -627,10 +629,10 @@ def trial(
 async def _show_trial(snapshot: Snapshot, settings: Settings, id: str, format: str) -> None:
     from kg import registration_forms as forms
     from kg import registrations
-    from kg.engine.memory import MemoryEngine
+    from kg.engine.chosen import engine_for
 
     logging.getLogger("kg").setLevel(logging.CRITICAL)
-    async with MemoryEngine(snapshot, workers=1) as engine:
+    async with engine_for(snapshot, settings, workers=1) as engine:
         limits = Limits.of(settings)
         found = await registrations.find(engine, id, limits)
         if found.registration is None:
@@ -774,9 +776,11 @@ def _serve(
 
     catalogue = Catalogue.read(settings.root / "queries")
 
-    def ready() -> None:
+    def ready(status: Status) -> None:
         address = f"http://{settings.host}:{settings.port}"
         print(f"Serving {snapshot.name} ({snapshot.quads:,} quads) at {address}")
+        held = {"memory": "in memory", "disk": "on disk", "remote": "by another server"}[status.holds]
+        print(f"Held {held}: {status.why}")
         print(f"Try:  curl -G {address}/sparql -H 'Accept: text/csv' --data-urlencode \\")
         print(
             "      'query=SELECT ?graph (COUNT(*) AS ?quads) { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph'"

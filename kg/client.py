@@ -190,8 +190,9 @@ class Client:
     default the graph published in this checkout.
 
     Every question is a method: `client.doses_for_body_weight(weight=62.5)`. Labels come in `language` ("en",
-    "zh-Hans", "zh-Hant"). Raises the errors of `kg.errors`: ParameterError names the parameter and near
-    matches, EndpointError says that a server does not answer. Use it as a context manager, or close it.
+    "zh-Hans", "zh-Hant"). `settings` say which engine holds a graph here, and its limits. Raises the errors
+    of `kg.errors`: ParameterError names the parameter and near matches, EndpointError says that a server does
+    not answer. Use it as a context manager, or close it.
     """
 
     def __init__(
@@ -457,14 +458,14 @@ class _Here:
     _catalogue: Catalogue = field(init=False)
 
     def __post_init__(self) -> None:
-        from kg.engine.memory import MemoryEngine
+        from kg.engine.chosen import engine_for
 
         self._catalogue = Catalogue.read(self.settings.root / "queries")
         self._limits = Limits.of(self.settings)
         self._loop = _Loop()
         self._stack = AsyncExitStack()
         try:
-            engine = MemoryEngine(self.snapshot, workers=1)
+            engine = engine_for(self.snapshot, self.settings, workers=1)
             self._engine = self._loop.run(self._stack.enter_async_context(engine))
         except BaseException:
             self._loop.close()

@@ -22,8 +22,8 @@ from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 from kg.answers import Asking, Cell, Memory, Rows, cursor_to, offset_of, plain, written_graph
 from kg.canned import LANGUAGES, Catalogue
 from kg.engine import Engine, Limits, guard
+from kg.engine.chosen import engine_for
 from kg.engine.formats import BY_KEY, Kind
-from kg.engine.memory import MemoryEngine
 from kg.errors import ParameterError, QuerySyntaxError, StromaError, UsageError
 from kg.names import named
 from kg.search import KIND_NAMES, Index
@@ -403,6 +403,6 @@ def server(tools: Tools, version: str) -> MCPServer[Any]:
 async def serve(snapshot: Snapshot, settings: Settings, version: str) -> None:
     """Offer the tools on stdin and stdout until the client goes away."""
     async with AsyncExitStack() as running:
-        engine = await running.enter_async_context(MemoryEngine(snapshot, workers=1))
+        engine = await running.enter_async_context(engine_for(snapshot, settings, workers=1))
         catalogue = Catalogue.read(settings.root / "queries")
         await server(Tools(engine, catalogue, Limits.of(settings)), version).run_stdio_async()

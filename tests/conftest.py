@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from pyoxigraph import RdfFormat, parse
 
 from kg.build import build
+from kg.engine.disk import STORE, prepare
 from kg.settings import Settings
-from kg.snapshot import Snapshot, write_snapshot
+from kg.snapshot import Snapshot, open_snapshot, publish, write_snapshot
 from kg.terms import ROOT, XSD
 from tests.peers import ours, whole_site
 
@@ -41,6 +43,23 @@ def shared() -> Path:
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """The graph of all embedded data, built and published once for all tests, in a `var` of its own."""
     return build(Settings(var=tmp_path_factory.mktemp("embedded")))
+
+
+@pytest.fixture(scope="session")
+def only_in_store(embedded: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """The embedded graph, in a `var` of its own, with a store on disk beside data that cannot be loaded.
+
+    Whoever answers from it has opened the store.
+    """
+    var = tmp_path_factory.mktemp("stored")
+    shutil.copytree(
+        embedded.folder, var / "snapshots" / embedded.name, ignore=shutil.ignore_patterns("dump", STORE)
+    )
+    snapshot = open_snapshot(var / "snapshots" / embedded.name)
+    prepare(snapshot)
+    publish(snapshot, var)
+    snapshot.data.write_bytes(bytes(snapshot.data.stat().st_size))
+    return snapshot
 
 
 @pytest.fixture(scope="session")

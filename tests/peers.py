@@ -46,7 +46,7 @@ def ours(snapshot: Snapshot, *, port: int | None = None, **settings: object) -> 
         "from kg.snapshot import open_snapshot; from kg.web.app import run\n"
         f"snapshot = open_snapshot(Path({str(snapshot.folder)!r}))\n"
         f"settings = Settings(port={port}, var=snapshot.folder.parent.parent, **{settings!r})\n"
-        "run(snapshot, settings, on_ready=lambda: print('ready', flush=True))"
+        "run(snapshot, settings, on_ready=lambda _: print('ready', flush=True))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT

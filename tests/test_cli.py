@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kg import cli
@@ -221,9 +223,9 @@ def test_serve_prints_an_address_and_a_curl_that_answers_and_stops_on_ctrl_c(var
         cwd=ROOT, env={"KG_VAR": str(var)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(4)]
+        told = [process.stdout.readline() for _ in range(5)]
         assert told[0].endswith(f"(2 quads) at http://127.0.0.1:{port}\n")
-        command = "".join(told[1:3]).removeprefix("Try:  ")
+        command = "".join(told[2:4]).removeprefix("Try:  ")
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
         busy = kg(var, "serve", "--port", str(port))
         process.send_signal(signal.SIGINT)
@@ -231,6 +233,59 @@ def test_serve_prints_an_address_and_a_curl_that_answers_and_stops_on_ctrl_c(var
     assert done.stdout.splitlines() == ["graph,quads", "https://w3id.org/stroma/graph/file/trials.ttl,2"]
     assert (busy.returncode, "PORT=" in busy.stderr) == (2, True)
     assert (process.returncode, errors) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        (
+            "auto",
+            r"Held in memory: 2 quads need about 0 MB, and [0-9,]+ MB \(half of .*\) can be had\n",
+        ),
+        ("disk", r"Held on disk: KG_ENGINE=disk says so\n"),
+        ("memory", r"Held in memory: KG_ENGINE=memory says so\n"),
+    ],
+)
+def test_serve_says_which_engine_was_chosen_and_why_as_the_page_about_does(
+    var: Path, engine: str, said: str
+) -> None:
+    port = free_port()
+    with subprocess.Popen(
+        [sys.executable, "-m", "kg", "serve", "--port", str(port)],
+        cwd=ROOT, env={"KG_VAR": str(var), "KG_ENGINE": engine}, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        told = process.stdout.readline()
+        about = httpx.get(f"http://127.0.0.1:{port}/about", headers={"Accept": "application/json"}).json()
+        process.terminate()
+    assert re.fullmatch(said, told)
+    assert about["engine"]["holds"] == ("disk" if engine == "disk" else "memory")
+    assert told.endswith(f": {about['engine']['why']}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("query", "registered-by-phase-and-status"),
+        ("ask", "registered-by-phase-and-status"),
+        ("evidence", "claim:A255"),
+        ("trial", "NCT03691909"),
+        ("why", "product:prednisone", "a", "stroma:CautionedCoMedication"),
+    ],
+)
+def test_each_verb_that_asks_the_graph_asks_the_engine_of_the_settings(
+    arguments: tuple[str, ...], only_in_store: Snapshot, embedded: Snapshot
+) -> None:
+    on_disk = kg(only_in_store.folder.parent.parent, *arguments, KG_ENGINE="disk")
+    assert (on_disk.returncode, on_disk.stderr) == (0, "")
+    assert on_disk.stdout == kg(embedded.folder.parent.parent, *arguments).stdout != ""
+
+
+def test_a_server_that_does_not_hold_the_graph_is_told_before_anything_is_asked(var: Path) -> None:
+    done = kg(var, "query", "-", stdin=COUNT, KG_ENGINE="http://127.0.0.1:9/sparql")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "does not answer" in done.stderr
 
 
 def test_progress_on_a_terminal_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:

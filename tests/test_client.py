@@ -21,6 +21,7 @@ from pyoxigraph import RdfFormat, parse
 from kg import client as module
 from kg.client import Answer, Client
 from kg.errors import EndpointError, ParameterError, QuerySyntaxError, SnapshotError, UsageError, VersionGone
+from kg.settings import Settings
 from kg.snapshot import Snapshot
 from tests.expected import expected
 from tests.peers import free_port
@@ -52,6 +53,11 @@ def test_every_question_is_a_function_that_gives_its_rows(client: Client) -> Non
         due = expected(id)
         assert answer.total == len(answer) == len(list(answer)) == len(due), id
         assert list(answer.columns) == list(answer[0]) == list(due[0]), id
+
+
+def test_a_snapshot_is_asked_in_the_engine_of_the_settings(only_in_store: Snapshot, here: Client) -> None:
+    with Client(only_in_store, settings=Settings(engine="disk")) as on_disk:
+        assert list(on_disk.effect_sizes()) == list(here.effect_sizes())
 
 
 def test_both_ways_give_the_same_answer(here: Client, remote: Client) -> None:

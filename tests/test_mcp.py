@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,22 @@ def environment(snapshot: Snapshot) -> dict[str, str]:
     return {"KG_VAR": str(snapshot.folder.parent.parent), "PATH": os.environ["PATH"]}
 
 
-@pytest.fixture(scope="module")
-def session(embedded: Snapshot) -> Iterator[tuple[Any, Client]]:
+@contextmanager
+def connected(snapshot: Snapshot, **environ: str) -> Iterator[tuple[Any, Client]]:
     command = StdioServerParameters(
-        command=sys.executable, args=["-m", "kg", "mcp"], cwd=ROOT, env=environment(embedded)
+        command=sys.executable, args=["-m", "kg", "mcp"], cwd=ROOT, env={**environment(snapshot), **environ}
     )
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(Client(stdio_client(command))) as client,
     ):
         yield portal, client
+
+
+@pytest.fixture(scope="module")
+def session(embedded: Snapshot) -> Iterator[tuple[Any, Client]]:
+    with connected(embedded) as both:
+        yield both
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +224,10 @@ def test_without_a_graph_it_says_how_to_build_one(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 5
     assert "kg build" in done.stderr
+
+
+def test_the_tools_ask_the_engine_of_the_settings(only_in_store: Snapshot) -> None:
+    with connected(only_in_store, KG_ENGINE="disk") as (portal, client):
+        count = "SELECT (COUNT(*) AS ?n) { GRAPH ?g { ?s ?p ?o } }"
+        given = told(portal.call(client.call_tool, "sparql", {"query": count}))
+    assert str(only_in_store.quads) in json.dumps(given)

@@ -306,7 +306,7 @@ def test_a_stop_lets_the_answer_in_progress_end(tiny: Snapshot) -> None:
         "from pathlib import Path; from kg.settings import Settings; from kg.web.app import run\n"
         "from kg.snapshot import open_snapshot\n"
         f"snapshot = open_snapshot(Path({str(tiny.folder)!r}))\n"
-        f"run(snapshot, Settings(port={port}), on_ready=lambda: print('ready', flush=True))"
+        f"run(snapshot, Settings(port={port}), on_ready=lambda _: print('ready', flush=True))"
     )
     number = "<https://example.org/number>"
     query = f"SELECT ?a ?b {{ ?a {number} ?x . ?b {number} ?y }} LIMIT 300000"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,14 +19,14 @@ import httpx
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, Store, parse
 
-from kg.engine.disk import STORE, prepare
+from kg.engine.disk import STORE
 from kg.engine.served import Served
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Explanation, Step, as_json, as_text, as_triples, proposition, rendered
 from kg.ontology import read
 from kg.provenance import INFERRED, Provenance
 from kg.settings import Settings
-from kg.snapshot import Snapshot, load_store, open_snapshot
+from kg.snapshot import Snapshot, load_store
 from kg.terms import PROV, RDF, ROOT, STROMA, compress, expand, mint
 from kg.terms import proposition as claimed
 from kg.web.app import create_app
@@ -656,25 +655,14 @@ def test_an_explanation_has_a_ceiling_of_memory(embedded: Snapshot) -> None:
     assert "want of memory" in answer.json()["detail"]
 
 
-@pytest.fixture
-def only_on_disk(embedded: Snapshot, tmp_path: Path) -> Snapshot:
-    """The embedded graph in a store on disk, beside data from which nothing can be loaded."""
-    folder = tmp_path / "snapshots" / embedded.name
-    shutil.copytree(embedded.folder, folder, ignore=shutil.ignore_patterns("dump", STORE))
-    snapshot = open_snapshot(folder)
-    prepare(snapshot)
-    snapshot.data.write_bytes(bytes(snapshot.data.stat().st_size))
-    return snapshot
-
-
 def test_a_graph_with_a_store_is_explained_from_disk_and_not_loaded(
-    only_on_disk: Snapshot, store: Store
+    only_in_store: Snapshot, store: Store
 ) -> None:
-    answer = get_why(only_on_disk, Settings(var=only_on_disk.folder.parent.parent))
+    answer = get_why(only_in_store, Settings(var=only_in_store.folder.parent.parent))
     assert answer.status_code == 200, answer.text
     assert answer.json()["justifications"] == as_json(why(store, *PREDNISONE))["justifications"]
 
-    command = [sys.executable, "-m", "kg", "why", *PREDNISONE, "--snapshot", str(only_on_disk.folder)]
+    command = [sys.executable, "-m", "kg", "why", *PREDNISONE, "--snapshot", str(only_in_store.folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.encode() == rendered(why(store, *PREDNISONE), "text")

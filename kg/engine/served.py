@@ -19,11 +19,9 @@ from typing import Any
 from kg.engine import Engine, Figures
 from kg.engine.body import Spool
 from kg.engine.cache import AnswerCache
+from kg.engine.chosen import engine_for
 from kg.engine.crashes import Crashes
-from kg.engine.disk import choose
 from kg.engine.federation import Federation
-from kg.engine.memory import DiskEngine, MemoryEngine
-from kg.engine.remote import RemoteEngine
 from kg.engine.running import Register
 from kg.errors import ParameterError, ServerBusy, SnapshotError, StromaError, VersionGone
 from kg.settings import Settings, is_remote
@@ -254,38 +252,15 @@ class Served:
         return held
 
     def _engine(self, snapshot: Snapshot, old: bool) -> Engine:
-        settings = self._settings
-        remote = is_remote(settings.engine)
-        if remote and not old:
-            return RemoteEngine(
-                snapshot,
-                settings.engine,
-                user=settings.remote_user,
-                password=settings.remote_password,
-                workers=settings.workers,
-                queue=settings.queue,
-                keep_bytes=settings.cache_answer_bytes,
-                spool=self.spool,
-                figures=self.figures,
-                why="the setting KG_ENGINE names it",
-            )
-        # Another server holds one snapshot only; older versions are held here.
-        choice = choose(snapshot, "auto" if remote else settings.engine)
-        log.info("engine", extra={"snapshot": snapshot.name, "engine": choice.engine, "why": choice.why})
-        return {"memory": MemoryEngine, "disk": DiskEngine}[choice.engine](
+        return engine_for(
             snapshot,
-            workers=_OLD_WORKERS if old else settings.workers,
-            queue=settings.queue,
-            long_queries=settings.long_queries,
-            long_seconds=settings.long_seconds,
-            worker_queries=settings.worker_queries,
-            keep_bytes=settings.cache_answer_bytes,
+            self._settings,
+            workers=_OLD_WORKERS if old else None,
+            old=old,
             spool=self.spool,
             crashes=self._crashes,
             figures=self.figures,
-            why=choice.why,
             federation=self.federation,
-            behind=old,
         )
 
     async def _start(self, held: Held) -> None:

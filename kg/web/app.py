@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kg.engine import guard
+from kg.engine import Status, guard
 from kg.engine.served import Served
 from kg.errors import StromaError, UsageError
 from kg.settings import Settings
@@ -294,15 +294,15 @@ def run(
     settings: Settings,
     *,
     routers: Sequence[RouterFactory] = (),
-    on_ready: Callable[[], None] | None = None,
+    on_ready: Callable[[Status], None] | None = None,
     find: Callable[[], Snapshot | None] | None = None,
 ) -> None:
     """Serve a snapshot until the process is told to stop; prints nothing itself.
 
     `routers` make further resources from what is served and the settings; `on_ready` is called once requests
-    are answered. `find` gives the snapshot that should be served now: it is asked every `watch_seconds` and
-    on SIGHUP. Returns on SIGTERM, raises KeyboardInterrupt on SIGINT, both after a graceful stop. Raises
-    UsageError when the address cannot be had, SnapshotError when the snapshot cannot.
+    are answered, with how the engine does. `find` gives the snapshot that should be served now: it is asked
+    every `watch_seconds` and on SIGHUP. Returns on SIGTERM, raises KeyboardInterrupt on SIGINT, both after a
+    graceful stop. Raises UsageError when the address cannot be had, SnapshotError when the snapshot cannot.
     """
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listening(settings, settings.host, settings.port))
@@ -328,14 +328,15 @@ async def _serve(
     served: Served,
     settings: Settings,
     routers: Sequence[RouterFactory],
-    on_ready: Callable[[], None] | None,
+    on_ready: Callable[[Status], None] | None,
     listener: socket.socket,
     admin: socket.socket | None,
 ) -> None:
     async with served:
         app = create_app(served, settings, routers=[make(served, settings) for make in routers])
         bounds = Bounds.of(settings, lambda why: app.state.metrics.refused.labels(why).inc())
-        server = _Server(_config(app, settings, bounds), on_ready)
+        ready = None if on_ready is None else partial(on_ready, served.now.engine.status)
+        server = _Server(_config(app, settings, bounds), ready)
         async with asyncio.TaskGroup() as group:
             operators = _Quiet(_config(running.admin_app(served), settings, bounds))
             if admin is not None:
