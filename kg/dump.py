@@ -12,6 +12,7 @@ is asked for is looked up in the index, and what was asked never becomes part of
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -119,20 +120,18 @@ def _write_graphs(snapshot: Snapshot, folder: Path) -> Iterator[DumpFile]:
     with packed(folder / "stroma.trig.gz") as trig:
         trig.writelines(f"@prefix {name}: <{iri}> .\n".encode() for name, iri in prefixes().items())
         for graph, name in _names(snapshot).items():
-            lines = folder / f"{name}.nt"
-            with packed(folder / f"{name}.ttl.gz") as turtle:
+            with gzip.open(folder / f"{name}.nt.gz") as lines, packed(folder / f"{name}.ttl.gz") as turtle:
                 # What Turtle says after its prefixes, TriG says within the braces of a graph.
                 trig.write(f"{_term(graph)} {{\n".encode())
                 both = _Both(turtle, trig)
                 serialize(
-                    parse(path=lines),
+                    parse(cast(IO[bytes], lines), format=RdfFormat.N_TRIPLES),
                     cast(IO[bytes], both),
                     format=RdfFormat.TURTLE,
                     prefixes=dict(prefixes()),
                 )
                 both.end()
                 trig.write(b"}\n")
-            _pack(lines)
             number, digest = snapshot.graphs[graph], digests[graph]
             found += [
                 _described(folder, f"{name}.nt.gz", "application/n-triples", graph, number, digest),
@@ -186,7 +185,7 @@ def _names(snapshot: Snapshot) -> dict[str, str]:
 class _Triples:
     """The N-Triples of a graph, on their way to a file: written, and hashed, some at a time."""
 
-    file: IO[bytes]
+    file: Packer
     graph: str
     digest: Any = field(default_factory=hashlib.sha256)
     held: list[bytes] = field(default_factory=list)
@@ -199,7 +198,7 @@ class _Triples:
 
 
 def _divide(snapshot: Snapshot, folder: Path) -> dict[str, str]:
-    """Write each graph's N-Triples, uncompressed; returns the SHA-256 of each."""
+    """Write each graph's N-Triples; returns the SHA-256 of their lines."""
     digests: dict[str, str] = {}
     names = _names(snapshot)
     graphs = list(names)
@@ -207,9 +206,9 @@ def _divide(snapshot: Snapshot, folder: Path) -> dict[str, str]:
         with ExitStack() as stack:
             files: dict[bytes, _Triples] = {}
             for graph in graphs[start : start + _OPEN]:
-                path = folder / f"{names[graph]}.nt"
+                path = folder / f"{names[graph]}.nt.gz"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                files[f" {_term(graph)} .\n".encode()] = _Triples(stack.enter_context(path.open("wb")), graph)
+                files[f" {_term(graph)} .\n".encode()] = _Triples(stack.enter_context(packed(path)), graph)
             for line in read_lines(snapshot):
                 graph_from = line.rindex(b" ", 0, -3)
                 if (found := files.get(line[graph_from:])) is not None:
@@ -224,13 +223,6 @@ def _divide(snapshot: Snapshot, folder: Path) -> dict[str, str]:
 
 def _term(graph: str) -> str:
     return graph if graph.startswith("_:") else f"<{graph}>"
-
-
-def _pack(path: Path) -> None:
-    """Replace a file by its compressed form."""
-    with packed(path.with_name(f"{path.name}.gz")) as target, path.open("rb") as plain:
-        shutil.copyfileobj(plain, target)
-    path.unlink()
 
 
 def _described(
