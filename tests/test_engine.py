@@ -41,7 +41,7 @@ def oxigraph_server(tiny: Snapshot) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def virtuoso_server(tiny: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same of Virtuoso, published with its bulk loader."""
+    """The same of Virtuoso, published with its own loader."""
     if not has_virtuoso():
         pytest.skip(NO_VIRTUOSO)
     folder = tmp_path_factory.mktemp("virtuoso")

@@ -278,6 +278,135 @@ def test_a_store_that_refuses_is_told_with_its_words(box: Oxigraph, tmp_path: Pa
         publish_to(one, box.query, wrong)
 
 
+# ------------------------------------------------------------------------------------ Virtuoso's loader
+
+
+@pytest.fixture(scope="module")
+def empty_virtuoso(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Virtuoso]:
+    if not has_virtuoso():
+        pytest.skip(NO_VIRTUOSO)
+    folder = tmp_path_factory.mktemp("virtuoso-published")
+    with virtuoso(folder) as running:
+        yield running
+
+
+def loader(running: Virtuoso) -> VirtuosoLoader:
+    return VirtuosoLoader(f"127.0.0.1:{running.port}", running.folder, "dba", "dba")
+
+
+def load(running: Virtuoso, what: Snapshot) -> int:
+    return publish_to(what, running.sparql, loader(running), user="dba", password="dba")
+
+
+def edition(number: int, var: Path) -> Snapshot:
+    """Two graphs whose 3,000 things all say which edition they are of, and one of this edition only."""
+    lines = [f'<http://t{n}> <http://p> "{number}" <{G}{n % 2}> .' for n in range(3000)]
+    return snapshot("\n".join([*lines, f"<http://t> <http://p> <http://only> <{G}only{number}> ."]), var)
+
+
+EDITIONS = "SELECT ?o (COUNT(*) AS ?n) { ?s ?p ?o } GROUP BY ?o ORDER BY ?o"
+
+
+def test_virtuoso_takes_one_edition_after_another_while_somebody_reads(
+    empty_virtuoso: Virtuoso, tmp_path: Path
+) -> None:
+    """Each graph is replaced, one comes and one goes; no answer has rows of two editions."""
+    editions = [edition(number, tmp_path) for number in range(3)]
+    assert load(empty_virtuoso, editions[0]) == 3
+
+    async def read(number: int, until: asyncio.Event) -> tuple[set[bytes], int]:
+        seen, refused = set(), 0
+        engine = RemoteEngine(
+            editions[number], empty_virtuoso.sparql, user="dba", password="dba", look_seconds=0.02
+        )
+        async with engine:
+            while not until.is_set():
+                try:
+                    answer = await engine.query(EDITIONS, accept=BY_KEY["csv"], limits=Limits())
+                    seen.add(await answer.read())
+                except ServerBusy:
+                    refused += 1
+                await asyncio.sleep(0.02)
+        return seen, refused
+
+    async def asked() -> None:
+        for number in (0, 1):
+            over = asyncio.Event()
+            reader = asyncio.create_task(read(number, over))
+            await asyncio.sleep(0.3)
+            assert await asyncio.to_thread(load, empty_virtuoso, editions[number + 1]) == 3
+            over.set()
+            seen, refused = await reader
+            assert seen == {f"o,n\r\n{number},3000\r\nhttp://only,1\r\n".encode()}
+            assert refused > 0
+
+    asyncio.run(asyncio.wait_for(asked(), 120))
+    last = RemoteEngine(editions[2], empty_virtuoso.sparql)
+    where = "SELECT DISTINCT ?g { GRAPH ?g { ?s ?p ?o } } ORDER BY ?g"
+    rows, there = answers(last, EDITIONS, where)
+    assert rows.split() == [b"o,n", b"2,3000", b"http://only,1"]
+    assert there.decode().split() == ["g", f"{G}0", f"{G}1", f"{G}only2"]
+    held = httpx.get(empty_virtuoso.sparql, params={"query": where}, headers={"Accept": "text/csv"}).text
+    assert {f"{G}only0", f"{G}only1", f"{G}0#loading"}.isdisjoint(held.replace('"', "").split())
+
+
+def test_what_came_short_is_not_moved_over_what_is_there(empty_virtuoso: Virtuoso, tmp_path: Path) -> None:
+    good = snapshot(FIRST, tmp_path)
+    load(empty_virtuoso, good)
+
+    class Short(VirtuosoLoader):
+        """As if a statement were lost on the way."""
+
+        def run(self, *statements: str) -> str:
+            said = super().run(*statements)
+            if any("TTLP" in statement for statement in statements):
+                lost = f"DELETE WHERE {{ GRAPH <{G}two#loading> {{ ?s ?p ?o }} }}"
+                super().run(f"SPARQL {lost};")
+            return said
+
+    short = Short(f"127.0.0.1:{empty_virtuoso.port}", empty_virtuoso.folder, "dba", "dba")
+    other = snapshot(FIRST.replace('"2"', '"3"'), tmp_path)
+    with pytest.raises(EndpointError, match=r"has 0 of the 1 statements of <.*two>.* is as it was"):
+        publish_to(other, empty_virtuoso.sparql, short)
+    asked = f"SELECT ?o FROM <{G}two> {{ ?s ?p ?o }}"
+    found = httpx.get(empty_virtuoso.sparql, params={"query": asked}, headers={"Accept": "text/csv"})
+    assert found.text.split() == ['"o"', '"2"']
+    with pytest.raises(SnapshotError, match="half loaded"):
+        answers(RemoteEngine(other, empty_virtuoso.sparql), "ASK {}")
+    assert load(empty_virtuoso, other) == 1
+    assert answers(RemoteEngine(other, empty_virtuoso.sparql), 'ASK { ?s ?p "3" }') == [b"true"]
+
+
+def test_numbers_of_one_value_are_one_statement_there_and_nothing_is_missing(
+    empty_virtuoso: Virtuoso, tmp_path: Path
+) -> None:
+    decimal = "^^<http://www.w3.org/2001/XMLSchema#decimal>"
+    two = snapshot(
+        f'<http://a> <http://p> "1.0"{decimal} <{G}numbers> .\n'
+        f'<http://a> <http://p> "1.00"{decimal} <{G}numbers> .\n'
+        f'<http://a> <http://q> "1.0"{decimal} <{G}numbers> .',
+        tmp_path,
+    )
+    assert load(empty_virtuoso, two) == 1
+    assert answers(RemoteEngine(two, empty_virtuoso.sparql), "SELECT (COUNT(*) AS ?n) { ?s ?p ?o }") == [
+        b"n\r\n2\r\n"
+    ]
+
+
+def test_virtuoso_loads_nothing_of_others_and_says_whom_it_does_not_know(
+    empty_virtuoso: Virtuoso, tmp_path: Path
+) -> None:
+    theirs = empty_virtuoso.folder / "theirs.nt"
+    theirs.write_text("<http://x> <http://y> <http://z> .\n")
+    empty_virtuoso.run(f"ld_dir('{theirs.parent}', '{theirs.name}', 'http://theirs');\n")
+    load(empty_virtuoso, snapshot(SECOND, tmp_path))
+    pending = f"SELECT ll_state FROM DB.DBA.load_list WHERE ll_file = '{theirs}';\n"
+    assert "0" in empty_virtuoso.run(pending).split()
+    wrong = VirtuosoLoader(f"127.0.0.1:{empty_virtuoso.port}", empty_virtuoso.folder, "dba", "no")
+    with pytest.raises(EndpointError, match=r"(?i)login"):
+        publish_to(snapshot(FIRST, tmp_path), empty_virtuoso.sparql, wrong)
+
+
 # --------------------------------------------------------------------------- every question, elsewhere
 
 # Questions whose rows Virtuoso 7.2.5 gives otherwise, and why. What could be mended is (kg.engine.dialects).
