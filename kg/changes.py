@@ -5,11 +5,13 @@ either snapshot says of a thing is at hand at once: a thing is gained, lost or c
 counted apart, by rule, and so is what a snapshot says of itself (its counts, its date), which always changes.
 
 An RDF Patch (https://afs.github.io/rdf-delta/rdf-patch.html) has a line for each quad that is gone (`D`) or
-new (`A`). Ours is sorted as the snapshots are, so `patched` applies it in one pass, too.
+new (`A`). Ours is sorted as the snapshots are, so `patched` applies it in one pass, too, and it names the
+hashes of both, by which what comes out is known to be right.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -30,6 +32,7 @@ _INFERRED = BASE + "graph/inferred/"
 _SELF = frozenset(BASE + f"graph/{name}" for name in ("metadata", "prefixes", "examples"))
 _NAMES = (RDFS.label.value, SKOS.prefLabel.value)
 _PATCH_ID = BASE + "patch/"
+_PATCH_HASH = re.compile(rb'H (from|to) "([0-9a-f]{64})"')
 Fate = Literal["gained", "lost", "changed"]
 
 # How a kind of thing is called in a heading. A kind is the first segment of an IRI of ours.
@@ -400,8 +403,35 @@ def patched(lines: Iterable[bytes], patch: Iterable[bytes]) -> Iterator[bytes]:
     """Sorted lines with a sorted patch applied, as `write_patch` writes it.
 
     Raises SnapshotError naming the patch's line that does not fit: one to remove that is not there, one to
-    add that is, one out of order, or a patch that ends before its commit (`TC`).
+    add that is, one out of order, or a patch that ends before its commit (`TC`); and at the end, where what
+    was read or came out is not the snapshot that the patch names, so that it is no copy of one.
     """
+    read, made, named = hashlib.sha256(), hashlib.sha256(), dict[bytes, str]()
+
+    def headed() -> Iterator[bytes]:
+        for entry in patch:
+            if found := _PATCH_HASH.match(entry):
+                named[found[1]] = found[2].decode()
+            yield entry
+
+    def noted() -> Iterator[bytes]:
+        for line in lines:
+            read.update(line)
+            yield line
+
+    for line in _applied(noted(), headed()):
+        made.update(line)
+        yield line
+    for which, digest in ((b"from", read.hexdigest()), (b"to", made.hexdigest())):
+        if named.get(which, digest) != digest:
+            what = "is applied to" if which == b"from" else "gives"
+            raise SnapshotError(
+                f"the patch {what} another graph than it says: {digest[:12]}, not {named[which][:12]}. Throw "
+                "away what was written, and apply it to the snapshot that it names"
+            )
+
+
+def _applied(lines: Iterable[bytes], patch: Iterable[bytes]) -> Iterator[bytes]:
     old = iter(lines)
     here = next(old, None)
     number, last, committed = 0, b"", False

@@ -7,11 +7,13 @@ stdout, progress and errors to stderr. Each verb imports what it needs: `kg --he
 from __future__ import annotations
 
 import asyncio
+import gzip
 import inspect
 import json
 import logging
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
@@ -954,7 +956,10 @@ def diff(
 def hand_over(
     to: Annotated[Path, typer.Argument(help="The folder to write; new or empty.")],
     form: Annotated[
-        list[str] | None, typer.Option(help="nquads, graphs, jsonld, parquet; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            help="nquads, graphs, jsonld, parquet; may be repeated. Default: all (parquet with pyarrow)."
+        ),
     ] = None,
     snapshot: Annotated[str, typer.Option(help="A version, name, hash or folder, or current.")] = "current",
     part: Annotated[int, typer.Option(help="Quads in one part of N-Quads, at most.", min=1)] = 1_000_000,
@@ -964,13 +969,15 @@ def hand_over(
     No blank node is in two parts of N-Quads, so parts can be loaded in any order and by different machines.
     What changed since another snapshot: `kg diff A B --format patch`.
     """
-    from kg.handover import FORMS
+    from kg.handover import NO_PYARROW, available
     from kg.handover import hand_over as run
 
-    files = run(_snapshot(snapshot, _settings()), to, form or FORMS, part_quads=part)
+    files = run(_snapshot(snapshot, _settings()), to, form or available(), part_quads=part)
     for each in dict.fromkeys(file.form for file in files):
         mine = [file for file in files if file.form == each]
         print(f"{each:<8}  {len(mine):>5,} files  {sum(file.bytes for file in mine):>13,} bytes")
+    if not form and "parquet" not in available():
+        print(f"parquet   left out: {NO_PYARROW}")
 
 
 @_verb(
@@ -1044,6 +1051,45 @@ def diff_snapshots(
         print((as_text if format == "text" else as_json)(changes(old, new, most=most)), end="")
     else:
         raise UsageError(f"--format {format}: there is no such format; there are: text, json, patch")
+
+
+@_verb(
+    "Make a newer graph of an older copy by a patch.",
+    "kg patch changes.rdfp --of 2026-11-22 > graph.nq",
+    "kg patch changes.rdfp --of stroma.nq.gz > graph.nq",
+)
+def patch(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="What `kg diff A B --format patch` wrote.", exists=True, dir_okay=False
+        ),
+    ],
+    of: Annotated[
+        str, typer.Option(help="A snapshot as for `kg diff`, or its file (.nq, .nq.gz: sorted N-Quads).")
+    ] = "current",
+) -> None:
+    """Print the graph that a patch makes of an older one, as sorted N-Quads; nothing is published.
+
+    The patch names both graphs by their hashes: what comes out is the newer one, to the byte, or it fails.
+    """
+    from kg.changes import patched
+    from kg.snapshot import read_lines
+
+    def old() -> Iterator[bytes]:
+        copy = Path(of)
+        if not copy.is_file():
+            yield from read_lines(_snapshot(of, _settings()))
+            return
+        try:
+            with (gzip.open if copy.suffix == ".gz" else open)(copy, "rb") as lines:
+                yield from lines
+        except (OSError, EOFError, zlib.error) as problem:
+            raise SnapshotError(f"{copy}: cannot be read ({problem}); download it again") from problem
+
+    with file.open("rb") as entries:
+        sys.stdout.buffer.writelines(patched(old(), entries))
+    sys.stdout.buffer.flush()
 
 
 def _snapshot(text: str, settings: Settings) -> Snapshot:

@@ -146,7 +146,7 @@ class Answer(Sequence[Row]):
                 return frame
         except ImportError as problem:
             raise UsageError(
-                f"{library} is not installed; pip install stroma-kg[frames], or {library} by itself"
+                f"{library} is not installed; pip install {library}, in this Python"
             ) from problem
         raise UsageError(f"{library!r} makes no frames here; there are: pandas, polars")
 

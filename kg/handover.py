@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from itertools import groupby, islice
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,7 @@ from kg.snapshot import Snapshot, line_of, locked_folder, read_lines, sorted_uni
 FORMS = ("nquads", "graphs", "jsonld", "parquet")
 PART_QUADS = 1_000_000
 _MANIFEST = "manifest.json"
+NO_PYARROW = "it needs the package pyarrow (pip install pyarrow, in this Python)"
 _ROWS = 50_000  # of a table at once in memory
 
 
@@ -48,6 +50,11 @@ class HandedFile:
     quads: int
     bytes: int
     sha256: str
+
+
+def available() -> tuple[str, ...]:
+    """The forms that can be written with what is installed."""
+    return tuple(form for form in FORMS if form != "parquet" or find_spec("pyarrow") is not None)
 
 
 def hand_over(
@@ -75,7 +82,9 @@ def hand_over(
         with locked_folder(folder.parent, f".{folder.name}.draft-") as work:
             draft = work / folder.name
             draft.mkdir()
-            files = [file for form in forms for file in _WRITERS[form](snapshot, draft, part_quads)]
+            files = [
+                file for form in dict.fromkeys(forms) for file in _WRITERS[form](snapshot, draft, part_quads)
+            ]
             told = {
                 "snapshot": snapshot.name,
                 "hash": snapshot.hash,
@@ -205,9 +214,7 @@ def _pyarrow() -> ModuleType:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise UsageError(
-            "parquet needs the package pyarrow: pip install 'stroma-kg[parquet]'; or leave that form out"
-        ) from None
+        raise UsageError(f"parquet: {NO_PYARROW}; or leave that form out") from None
     return cast(ModuleType, pyarrow)
 
 

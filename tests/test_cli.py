@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,8 +18,10 @@ import httpx
 import pytest
 
 from kg import cli
+from kg.handover import manifest_of
 from kg.snapshot import Snapshot, current, publish, snapshot_of_files
 from kg.terms import ROOT
+from tests.peers import oxigraph
 
 TURTLE = """
     @prefix stroma: <https://w3id.org/stroma/ontology/> .
@@ -286,6 +289,115 @@ def test_a_server_that_does_not_hold_the_graph_is_told_before_anything_is_asked(
     done = kg(var, "query", "-", stdin=COUNT, KG_ENGINE="http://127.0.0.1:9/sparql")
     assert (done.returncode, done.stdout) == (5, "")
     assert "does not answer" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def older(var: Path, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """A snapshot like that of `var`, with another number and a trial less."""
+    folder = tmp_path_factory.mktemp("older")
+    file = folder / "trials.ttl"
+    file.write_text(TURTLE.replace("172", "170").replace("trial:NCT01663116", "#"), encoding="utf-8")
+    return snapshot_of_files([file], folder)
+
+
+def test_diff_says_in_words_and_json_what_a_reader_gains(var: Path, older: Snapshot) -> None:
+    words = kg(var, "diff", str(older.folder), "current")
+    assert (words.returncode, words.stderr) == (0, "")
+    assert "NCT01663116" in words.stdout
+    assert re.search(r"170.*172", words.stdout, re.S)
+    told = json.loads(kg(var, "diff", str(older.folder), "current", "--format", "json").stdout)
+    assert {(each["iri"][-11:], each["change"]) for each in told["things"]} == {
+        ("NCT01663116", "gained"),
+        ("NCT01547091", "changed"),
+    }
+    assert "there are: text, json, patch" in kg(var, "diff", "current", "current", "--format", "csv").stderr
+    assert "no snapshot is kept under that name" in kg(var, "diff", "1999-01-01", "current").stderr
+
+
+@pytest.mark.parametrize("copy", ["snapshot", "file"])
+def test_a_patch_makes_the_newer_graph_of_a_copy_of_the_older(
+    copy: str, var: Path, older: Snapshot, tmp_path: Path
+) -> None:
+    file = tmp_path / "changes.rdfp"
+    file.write_text(kg(var, "diff", str(older.folder), "current", "--format", "patch").stdout, "utf-8")
+    made = kg(var, "patch", str(file), "--of", str(older.folder if copy == "snapshot" else older.data))
+    newer = current(var)
+    assert newer is not None
+    assert (made.returncode, made.stderr) == (0, "")
+    assert hashlib.sha256(made.stdout.encode()).hexdigest() == newer.hash
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        ("TC", 5, "ends before its commit"),
+        ("H to", 5, "gives another graph than it says"),
+        ("H from", 5, "is applied to another graph than it says"),
+    ],
+)
+def test_a_patch_that_does_not_give_what_it_says_fails(
+    spoil: str, code: int, said: str, var: Path, older: Snapshot, tmp_path: Path
+) -> None:
+    file = tmp_path / "changes.rdfp"
+    patch = kg(var, "diff", str(older.folder), "current", "--format", "patch").stdout.splitlines(True)
+    other = [f'{spoil} "{"0" * 64}" .\n'] if spoil[0] == "H" else []
+    file.write_text("".join([*other, *(line for line in patch if not line.startswith(spoil))]), "utf-8")
+    done = kg(var, "patch", str(file), "--of", str(older.folder))
+    assert done.returncode == code
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_export_writes_every_form_and_says_what_and_how_much(var: Path, tmp_path: Path) -> None:
+    done = kg(var, "export", str(tmp_path / "over"), "--part", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    files = {file["name"]: file for file in manifest_of(tmp_path / "over")["files"]}
+    told = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}
+    # Two quads in parts of one, after the part for blank nodes; two graph files and TriG; one predicate.
+    assert told == {"nquads": "3", "graphs": "3", "jsonld": "1", "parquet": "1"}
+    assert len(files) == 8
+    again = kg(var, "export", str(tmp_path / "over"))
+    assert (again.returncode, "is not empty; give a new folder" in again.stderr) == (2, True)
+
+
+def test_export_without_pyarrow_writes_the_rest_and_says_what_is_missing(var: Path, tmp_path: Path) -> None:
+    # As where it is not installed: Python reads this file first.
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['pyarrow'] = None")
+    done = kg(var, "export", str(tmp_path / "over"), PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith(
+        "parquet   left out: it needs the package pyarrow (pip install"
+    )
+    asked = kg(var, "export", str(tmp_path / "more"), "--form", "parquet", PYTHONPATH=str(tmp_path))
+    assert (asked.returncode, "pip install pyarrow" in asked.stderr) == (2, True)
+    assert not (tmp_path / "more").exists()
+
+
+def test_publish_puts_the_graph_on_another_server_from_which_kg_then_answers(var: Path) -> None:
+    with oxigraph() as server:
+        unheld = kg(var, "query", "-", stdin=COUNT, KG_ENGINE=server.query)
+        first = kg(var, "publish", "--to", server.query, "--store", server.store)
+        second = kg(var, "publish", "--to", server.query, "--store", server.store)
+        asked = kg(var, "query", "-", "--format", "csv", stdin=COUNT, KG_ENGINE=server.query)
+    assert (unheld.returncode, "it holds no snapshot of ours; publish to it" in unheld.stderr) == (5, True)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "1 of 1 graphs sent" in first.stdout
+    assert "0 of 1 graphs sent" in second.stdout
+    assert asked.stdout == kg(var, "query", "-", "--format", "csv", stdin=COUNT).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ((), 2, "give --store URL"),
+        (("--store", "http://127.0.0.1:9/store", "--isql", "127.0.0.1:9"), 2, "give --store URL"),
+        (("--isql", "127.0.0.1:9"), 2, "--isql needs --folder DIR"),
+        (("--store", "http://127.0.0.1:9/store"), 7, "does not answer"),
+    ],
+)
+def test_publish_says_what_is_missing(var: Path, options: tuple[str, ...], code: int, said: str) -> None:
+    done = kg(var, "publish", "--to", "http://127.0.0.1:9/query", *options)
+    assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (code, True, 1), done.stderr
 
 
 def test_progress_on_a_terminal_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
