@@ -711,6 +711,40 @@ def test_no_page_shows_where_the_other_server_is_or_who_we_are_there(tiny: Snaps
         assert not re.search(rf"s3cr|Us[:@]|{host}|:{host.partition(':')[2]}", text), text
 
 
+def test_about_says_of_any_server_what_it_cannot_promise(tiny: Snapshot) -> None:
+    """This one tells no maker."""
+    with server(tiny.hash, _stranger) as url, ours(tiny, engine=url) as address:
+        told = httpx.get(f"{address}/about", headers={"Accept": "application/json"}).json()
+        pages = {
+            language: httpx.get(
+                f"{address}/about", headers={"Accept": "text/html", "Accept-Language": language}
+            ).text
+            for language in ("en", "zh-Hans", "zh-Hant")
+        }
+        described = httpx.get(f"{address}/sparql", headers={"Accept": "text/turtle"}).text
+    said = told["engine"]["not_promised"]
+    for each, what in zip(said, ("memory", "may run on", "network", "SERVICE", "mark"), strict=True):
+        assert what in each
+    assert not {"worker_memory_bytes", "long_queries"} & {each["setting"] for each in told["limits"]}
+    for text in (described, *pages.values()):
+        assert str(2 * 1024**3) not in text
+        assert "2 GiB" not in text
+    for language, (memory, stops) in {
+        "en": ("no limit of ours holds", "may run on there"),
+        "zh-Hans": ("内存", "可能仍在那里运行"),
+        "zh-Hant": ("記憶體", "可能仍在那裡執行"),
+    }.items():
+        assert memory in pages[language]
+        assert stops in pages[language]
+
+
+def test_an_engine_here_leaves_no_promise_out(tiny: Snapshot) -> None:
+    with ours(tiny) as address:
+        told = httpx.get(f"{address}/about", headers={"Accept": "application/json"}).json()
+    assert (told["engine"]["holds"], told["engine"]["not_promised"]) == ("memory", [])
+    assert {"worker_memory_bytes", "long_queries"} < {each["setting"] for each in told["limits"]}
+
+
 def test_what_a_client_hears_of_a_lost_server_does_not_name_it(tiny: Snapshot) -> None:
     async def asked() -> list[str]:
         said = []

@@ -61,7 +61,6 @@ OXIGRAPH = Dialect(
     "Oxigraph",
     frozenset(BY_KEY) - {"html"},
     union=True,
-    differs=("a federated query (SERVICE) is refused before it is sent",),
 )
 VIRTUOSO = Dialect(
     "Virtuoso",

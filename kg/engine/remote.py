@@ -124,7 +124,7 @@ class RemoteEngine:
     @property
     def status(self) -> Status:
         """Ready while the server answers and holds the snapshot."""
-        theirs = f"none (the limits of the other server, {self._dialect.name}, hold)"
+        theirs = "none of ours (what the other server has of its own holds there)"
         return Status(
             ready=not self._unwell,
             workers=self._size,

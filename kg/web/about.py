@@ -37,6 +37,8 @@ _STARTS = (
     "MONDO:0008383", "PR:000000017", "stroma:MSCImmunomodulation", "stroma:UCMSCProduct", "trial:NCT01547091",
     "stroma:MeasureACR20", "CHEBI:44185",
 )  # fmt: skip
+# What no server of others can promise, whoever made it.
+_NOT_PROMISED = ("remote-memory", "remote-stops", "remote-isolation", "remote-service", "remote-mark")
 _OFFERED = (("text/html", "application/xhtml+xml"), ("application/json",))
 
 
@@ -137,10 +139,16 @@ def _facts(engine: Engine, settings: Settings, locks: Mapping[str, str]) -> dict
             "holds": engine.status.holds,
             "why": engine.status.why,
             "differs": list(engine.status.differs),
+            "not_promised": _not_promised(engine, "en"),
         },
         "services": list(networks(settings.services)),
         "locks": locks,
     }
+
+
+def _not_promised(engine: Engine, language: str) -> list[str]:
+    """What an engine here promises and this one cannot, in words."""
+    return [text(language, key) for key in _NOT_PROMISED] if engine.status.holds == "remote" else []
 
 
 def _for_catalogues(snapshot: Snapshot, base: str) -> dict[str, object]:
@@ -214,5 +222,6 @@ def _about(request: Request, settings: Settings, locks: Mapping[str, str]) -> by
         ],
         services=networks(settings.services) if settings.services else (),
         engine=engine.status,
+        not_promised=_not_promised(engine, language),
         locks=locks,
     )

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from kg.engine import Engine, extensions
 from kg.engine.formats import FORMATS, Kind
 from kg.services import networks
-from kg.settings import Settings
+from kg.settings import Settings, is_remote
 from kg.terms import BASE, DCTERMS, RDF, RDFS, VOID, XSD, Namespace, expand, mint, prefixes
 from kg.web.asked import engine_of
 from kg.web.documents import address, document
@@ -48,20 +48,25 @@ class Limit(NamedTuple):
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
-    """The limits that a client may meet."""
+    """The limits that a client may meet; of memory and of long queries none where another server answers."""
+    here = not is_remote(settings.engine)
+    memory = Limit(
+        "worker_memory_bytes", "and use, over the shared graph", settings.worker_memory_bytes, "bytes"
+    )
+    beside = Limit(
+        "long_queries",
+        f"beside them, of those that take longer than {settings.long_seconds:g} seconds",
+        settings.long_queries,
+        "queries",
+    )
     return (
         Limit("query_seconds", "one query may run", settings.query_seconds, "seconds"),
-        Limit("worker_memory_bytes", "and use, over the shared graph", settings.worker_memory_bytes, "bytes"),
+        *((memory,) if here else ()),
         Limit("query_bytes", "its text", settings.query_bytes, "bytes"),
         Limit("query_tokens", "its text", settings.query_tokens, "tokens"),
         Limit("query_nesting", "its brackets", settings.query_nesting, "levels"),
         Limit("workers", "queries at once", settings.workers, "queries"),
-        Limit(
-            "long_queries",
-            f"beside them, of those that take longer than {settings.long_seconds:g} seconds",
-            settings.long_queries,
-            "queries",
-        ),
+        *((beside,) if here else ()),
         Limit("queue", "queries that may wait", settings.queue, "queries"),
         *(_limits_of_services(settings) if settings.services else ()),
     )
