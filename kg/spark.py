@@ -45,7 +45,8 @@ def cluster(master: str) -> Iterator[Cluster]:
             from pyspark import SparkConf, SparkContext
     except ImportError:
         raise UsageError(
-            f"{master}: Spark is asked for by pyspark, which is not installed: pip install 'stroma-kg[spark]'"
+            f"{master}: Spark is asked for by pyspark, which is not installed; in the checkout: "
+            ".venv/bin/pip install -e '.[spark]'"
         ) from None
     own = not master.startswith("spark://") or master.removeprefix("spark://").startswith(_LOOPBACK)
     conf = SparkConf().setMaster(master).setAppName("stroma-kg").set("spark.ui.enabled", "false")

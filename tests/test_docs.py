@@ -9,12 +9,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from kg.snapshot import Snapshot
+from kg.snapshot import Snapshot, current
 from kg.terms import ROOT
+from tests.peers import free_port
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -111,7 +116,7 @@ def test_the_answer_on_the_first_screen_is_the_one_the_graph_gives(environment: 
     assert list(csv.reader(given.splitlines())) == shown
 
 
-def test_every_kg_command_of_the_readme_runs(environment: dict[str, str]) -> None:
+def test_every_kg_command_of_the_readme_runs(environment: dict[str, str], tmp_path: Path) -> None:
     commands = [
         line.split("  #")[0]
         for block in _blocks(ROOT / "README.md")
@@ -120,13 +125,87 @@ def test_every_kg_command_of_the_readme_runs(environment: dict[str, str]) -> Non
     ]
     assert len(commands) >= 5
     for command in commands:
+        command = command.replace(" var/", f" {tmp_path}/")
         assert _run(command, environment).strip(), f"{command} prints nothing"
+
+
+def _block_of_operations(mark: str) -> list[str]:
+    """The lines of the one block of docs/operations.md that holds a text."""
+    (block,) = [block for block in _blocks(ROOT / "docs" / "operations.md") if mark in block]
+    return [line.strip() for line in block.splitlines() if line.strip()]
+
+
+@contextmanager
+def _started(command: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}" if "=" not in command.split()[0] else f"exec env {command}"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_the_steps_to_another_server_lead_to_a_site_that_answers_from_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    theirs, ours = str(free_port()), str(free_port())
+    serve, publish, site = (
+        line.replace("7878", theirs).replace("--location oxigraph", f"--location {tmp_path}/oxigraph")
+        for line in _block_of_operations("oxigraph serve")
+    )
+    with _started(serve.removesuffix("&"), environment):
+        _until_it_answers(f"http://127.0.0.1:{theirs}/query?query=ASK%7B%7D")
+        assert f"graphs sent; http://127.0.0.1:{theirs}/query holds it" in _run(publish, environment)
+        with _started(site, {**environment, "PORT": ours}) as server:
+            assert server.stdout is not None
+            assert f"http://127.0.0.1:{ours}" in server.stdout.readline()
+            assert server.stdout.readline().startswith("Held by another server: ")
+            asked = f"curl -fsS 'http://127.0.0.1:{ours}/queries/adverse-event-rates-by-arm?format=csv'"
+            assert len(_run(asked, environment).splitlines()) > 2
+
+
+def _until_it_answers(address: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(address).raise_for_status()
+            return
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline, f"{address} does not answer"
+            time.sleep(0.1)
+
+
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="needs rsync (Debian: apt-get install rsync)")
+def test_the_steps_to_a_replica_lead_to_a_server_with_the_same_snapshot(
+    environment: dict[str, str], embedded: Snapshot, tmp_path: Path
+) -> None:
+    there = tmp_path / "stroma" / "var"
+    (there / "snapshots").mkdir(parents=True)
+    for command in _block_of_operations("rsync"):
+        command = command.replace("replica:stroma", str(tmp_path / "stroma"))
+        _run(re.sub(r"\bvar/(?=\$|current)", f"{environment['KG_VAR']}/", command), environment)
+        copied = current(there) if "current" in command.split()[-2] else None
+    assert copied is not None
+    assert (copied.hash, copied.folder.parent) == (embedded.hash, (there / "snapshots").resolve())
+    assert _run("kg info", {**environment, "KG_VAR": str(there)}).startswith(f"snapshot  {embedded.name}\n")
+
+
+def test_the_steps_to_another_system_write_files_that_are_whole(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    export, check = _block_of_operations("kg export")
+    told = _run(export.replace("handover", f"{tmp_path}/handover"), environment)
+    assert {line.split()[0] for line in told.splitlines()} == {"nquads", "graphs", "jsonld", "parquet"}
+    _run(check.replace("cd handover", f"cd {tmp_path}/handover"), environment)
 
 
 def test_every_kg_command_of_the_operations_page_is_one_with_these_options(
     environment: dict[str, str],
 ) -> None:
-    """Those that need another server run in tests of their own: test_remote, test_loading, test_handover."""
+    """Those to Virtuoso and Spark run in tests of their own: test_remote, test_loading."""
     commands = re.findall(
         r"^ *(?:KG_\w+=\S+ )?kg (\w+)(.*)$", "\n".join(_blocks(ROOT / "docs" / "operations.md")), re.M
     )
