@@ -67,7 +67,8 @@ class Status:
     """How an engine is doing: whether it answers, how busy it is, and which locks hold its workers.
 
     `holds` is where it has the graph, "memory", "disk" or "remote"; `why` a sentence on why there; `differs`
-    says how its answers may differ from those of the engines here.
+    says how its answers may differ from those of the engines here; `spelling` names who spells and orders
+    them otherwise, byte by byte, "" where they are as here.
     """
 
     ready: bool
@@ -78,6 +79,7 @@ class Status:
     holds: str = "memory"
     why: str = ""
     differs: tuple[str, ...] = ()
+    spelling: str = ""
     long: int = 0
 
 

@@ -134,6 +134,8 @@ class RemoteEngine:
             holds="remote",
             why=self._why,
             differs=self._dialect.differs,
+            # Oxigraph's too: of another version it may be, and where all is asked for, it shows our mark.
+            spelling=self._dialect.name,
         )
 
     async def __aenter__(self) -> RemoteEngine:

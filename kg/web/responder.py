@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kg.engine import Answer, Dataset, Limits, guard, query_hash
+from kg.engine import Answer, Dataset, Engine, Limits, guard, query_hash
 from kg.engine.formats import Format
 from kg.engine.running import Running, new_id
 from kg.errors import QueryCancelled, QueryError, StromaError
@@ -100,7 +100,7 @@ class Responder:
         engine, cache, snapshot = asked.engine, asked.served.cache, asked.engine.snapshot
         seen_of(request.scope).query = text
         id = new_id(request.headers.get("x-stroma-query-id"))
-        key = _key(snapshot, format, None, text)
+        key = _key(asked.engine, format, None, text)
         body = cache.get(key)
         timing = 'cache;desc="hit"'
         if body is None:
@@ -166,8 +166,9 @@ class Responder:
         if not inspection.repeatable:
             headers.append((b"cache-control", b"no-store"))
         else:
-            key = _key(snapshot, format, dataset, text)
-            tag = _tag(key, content_type, before + after, coding, weak=not inspection.exact)
+            key = _key(engine, format, dataset, text)
+            weak = not inspection.exact or bool(engine.status.spelling)
+            tag = _tag(key, content_type, before + after, coding, weak=weak)
             headers += [(b"etag", tag), (b"cache-control", _FOREVER if asked.permanent else self._current)]
             if request.method != "POST" and matches(joined(request, "if-none-match"), tag.decode()):
                 return _reply(304, headers[1:], b"")
@@ -339,9 +340,10 @@ def _silenced(answer: Answer) -> Headers:
     return [(b"x-stroma-silenced", ", ".join(f"<{iri}>" for iri in dict.fromkeys(answer.silenced)).encode())]
 
 
-def _key(snapshot: Snapshot, format: Format, dataset: Dataset | None, text: str) -> bytes:
+def _key(engine: Engine, format: Format, dataset: Dataset | None, text: str) -> bytes:
     """Under which an answer is kept."""
-    return hashlib.sha256(f"{snapshot.hash} {format.key} {dataset!r} {text}".encode()).digest()
+    named = f"{engine.snapshot.hash} {engine.status.spelling} {format.key} {dataset!r} {text}"
+    return hashlib.sha256(named.encode()).digest()
 
 
 def _timing(answer: Answer) -> str:
@@ -349,10 +351,11 @@ def _timing(answer: Answer) -> str:
 
 
 def _tag(key: bytes, content_type: str, frame: bytes, coding: str, *, weak: bool) -> bytes:
-    """The ETag of an answer in one coding; `key` names snapshot, query, dataset and format.
+    """The ETag of an answer in one coding; `key` names snapshot, spelling, query, dataset and format.
 
     Strong: a snapshot gives the same bytes for a query each time, and an encoder for those bytes. Weak for
-    a query that makes blank nodes, whose labels differ each time in an equal graph (RFC 9110, 8.8.1).
+    a query that makes blank nodes, whose labels differ each time in an equal graph (RFC 9110, 8.8.1), and
+    where another server answers: the order of its rows and the forms of its numbers are its own.
     """
     opaque = hashlib.sha256(key + content_type.encode() + b"\0" + frame).hexdigest()[:32]
     coded = opaque if coding == IDENTITY else f"{opaque}-{coding}"
