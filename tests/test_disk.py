@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +91,12 @@ def test_writers_wait_for_each_other_and_one_writes(own: Snapshot) -> None:
         subprocess.Popen([sys.executable, "-m", "kg.engine.disk", str(own.folder)], stderr=subprocess.PIPE)
         for _ in range(3)
     ]
+    seal = own.folder / disk.STORE / "store.json"
+    while not seal.exists() and any(writer.poll() is None for writer in writers):
+        time.sleep(0.001)
+    first = seal.stat().st_ino
     assert [(writer.wait(), writer.communicate()[1]) for writer in writers] == [(0, b"")] * 3
+    assert seal.stat().st_ino == first  # a second writer would have put a folder of its own there
     assert answer(DiskEngine(own), COUNT) == b"n\r\n2003\r\n"
 
 
