@@ -10,9 +10,8 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -134,6 +133,51 @@ def _cut_and_go_on(box: Oxigraph, tmp_path: Path) -> None:
         answers(RemoteEngine(three, box.query), "ASK {}")
     assert put(box, three) == 2
     assert answers(RemoteEngine(three, box.query), 'ASK { ?s ?p "9" }') == [b"true"]
+
+
+class Unheard(GraphStore):
+    """A Graph Store that takes a graph, and is lost before that can be written down."""
+
+    marks = 0
+
+    def mark(self, mark: Mark) -> None:
+        self.marks += 1
+        if self.marks > 1:
+            raise EndpointError("the cable was cut")
+        super().mark(mark)
+
+
+def test_a_graph_that_came_there_unheard_is_sent_again_when_the_old_one_is_wanted(
+    box: Oxigraph, tmp_path: Path
+) -> None:
+    old, new = snapshot(FIRST, tmp_path), snapshot(FIRST.replace('"2"', '"3"'), tmp_path)
+    put(box, old)
+    with Unheard(box.store) as target, pytest.raises(EndpointError, match="cable"):
+        publish_to(new, box.query, target)
+    assert put(box, old) == 1
+    query = "SELECT ?o { ?s <http://p> ?o } ORDER BY ?o"
+    assert answers(RemoteEngine(old, box.query), query) == [b"o\r\n1\r\n2\r\n"]
+
+
+def test_of_two_publications_at_once_one_stops(box: Oxigraph, tmp_path: Path) -> None:
+    first, second = snapshot(FIRST, tmp_path), snapshot(SECOND, tmp_path)
+    put(box, first)
+
+    class Overtaken(GraphStore):
+        """Another machine begins while a graph is sent."""
+
+        def replace(self, dump: Dump, file: DumpFile) -> None:
+            super().replace(dump, file)
+            with pytest.raises(UsageError, match="another publication to it runs on this machine"):
+                put(box, first)
+            super().mark(Mark("", {}, "theirs"))
+
+    with Overtaken(box.store) as target, pytest.raises(EndpointError, match="has begun, so this one stopped"):
+        publish_to(second, box.query, target)
+    with pytest.raises(SnapshotError, match="half loaded"):
+        answers(RemoteEngine(second, box.query), "ASK {}")
+    assert put(box, second) == 2
+    assert answers(RemoteEngine(second, box.query), "ASK {}") == [b"true"]
 
 
 def test_another_version_is_not_asked(box: Oxigraph, tmp_path: Path) -> None:
@@ -559,10 +603,13 @@ def test_a_tag_promises_no_bytes_of_another_server_and_still_spares_an_answer(
 
 
 @contextmanager
-def server(hash: str, reply: Any, access: str = "") -> Iterator[str]:
+def server(
+    hash: str, reply: Any, access: str = "", before: Callable[[], None] = lambda: None
+) -> Iterator[str]:
     """A server that has the mark of a snapshot and answers every other query by `reply(handler)`.
 
-    `access` are user and password, with a colon, that each request has to bring.
+    `access` are user and password, with a colon, that each request has to bring; `before` is done before the
+    mark is told.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -575,6 +622,7 @@ def server(hash: str, reply: Any, access: str = "") -> Iterator[str]:
             if "checksumValue" not in body:
                 reply(self)
                 return
+            before()
             found = {"what": {"value": f"{G}published"}, "sum": {"value": hash}}
             said = json.dumps({"results": {"bindings": [found]}}).encode()
             send(self, 200, "application/sparql-results+json", said)
@@ -653,6 +701,32 @@ def test_a_server_that_is_down_is_told_at_the_start_and_while_it_is_asked(tiny: 
             await engine.__aexit__()
 
     asyncio.run(asked())
+
+
+def test_one_slow_look_stops_nothing_and_a_server_that_stays_silent_is_not_asked(tiny: Snapshot) -> None:
+    silent = threading.Event()
+    looks: list[float] = []
+
+    def slow() -> None:
+        if silent.is_set():
+            looks.append(0)
+            time.sleep(0.4)
+
+    async def asked() -> None:
+        with server(tiny.hash, lambda h: send(h, 200, JSON, YES), before=slow) as url:
+            async with RemoteEngine(tiny, url, look_seconds=0.02, patience=0.1) as engine:
+                silent.set()
+                while len(looks) < 2:
+                    await asyncio.sleep(0.005)
+                assert engine.status.ready
+                while engine.status.ready:
+                    await asyncio.sleep(0.02)
+                assert len(looks) >= 3
+                silent.clear()
+                while not engine.status.ready:
+                    await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(asked(), 20))
 
 
 def test_an_answer_that_breaks_off_in_the_middle_is_an_error_and_not_an_end(tiny: Snapshot) -> None:
@@ -842,11 +916,3 @@ def test_a_query_is_sent_with_our_base_and_without_its_dataset(text: str, sent: 
 def test_a_mark_without_graphs_is_still_a_mark() -> None:
     assert Mark().triples()
     assert len(Mark("abc", {"http://g": "x"}).triples()) == 2
-
-
-def test_a_snapshot_with_another_hash_is_another_snapshot(tiny: Snapshot) -> None:
-    with (
-        server("0" * 64, lambda h: None) as url,
-        pytest.raises(SnapshotError, match="it holds the snapshot 000"),
-    ):
-        answers(RemoteEngine(replace(tiny), url), "ASK {}")

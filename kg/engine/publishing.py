@@ -9,14 +9,18 @@ an engine knows what it asks. Graphs that are not ours are never touched.
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -160,14 +164,20 @@ def publish_to(
 
     `user` and `password` are for what is read there; what is written goes by `target`.
 
-    Raises EndpointError where the server fails; what is there then is marked as half loaded, and the same
-    call goes on with what is missing.
+    Raises EndpointError where the server fails or another publication to it begins, UsageError where one runs
+    here; what is there then is marked as half loaded, and the same call goes on with what is missing.
     """
     dump = write_dump(snapshot)
     files = {file.graph: file for file in dump.files.values() if file.graph and file.content_sha256}
     wanted = {graph: file.content_sha256 or "" for graph, file in files.items()}
     url, user, password = reached(url, user, password)
-    with httpx.Client(trust_env=False, timeout=60, auth=access(user, password)) as client:
+    publication = secrets.token_hex(8)
+    with (
+        _alone(url),
+        httpx.Client(
+            trust_env=False, timeout=httpx.Timeout(60, read=600), auth=access(user, password)
+        ) as client,
+    ):
 
         def ask(query: str, *names: str) -> list[tuple[str, ...]]:
             try:
@@ -176,29 +186,64 @@ def publish_to(
                 raise _silent(url, f"{type(problem).__name__}: {problem}") from problem
             return _rows(response, url, *names)
 
-        before = _mark_of([(row[0], row[1]) for row in ask(_ASK_MARK, "what", "sum")])
+        def read(query: str) -> Mark | None:
+            return _mark_of([(row[0], row[1]) for row in ask(query, "what", "sum")])
+
+        def go_on() -> None:
+            """Another machine may have begun one since; two would mix their graphs under one mark."""
+            mark = read(_ASK_STATE)
+            if mark is None or mark.publication != publication:
+                raise EndpointError(
+                    f"{url}: another publication to it has begun, so this one stopped. When that one has "
+                    "ended, publish again what should stand there"
+                )
+
+        before = read(_ASK_MARK)
         if before is not None and before.complete == snapshot.hash:
             return 0
-        held = dict(before.graphs) if before else {}
         there = {row[0] for row in ask(_ASK_GRAPHS, "g")}
-    held = {graph: text for graph, text in held.items() if graph in there}
-    publication = secrets.token_hex(8)
-    target.mark(Mark("", held, publication))
-    sent = 0
-    for graph in sorted(wanted):
-        if held.get(graph) != wanted[graph]:
-            held.pop(graph, None)
-            target.replace(dump, files[graph])
-            held[graph] = wanted[graph]
-            target.mark(Mark("", held, publication))
-            sent += 1
-        told(graph, files[graph].quads)
-    for graph in sorted(there):
-        if graph.startswith(_OURS) and graph not in wanted and graph != MARK:
-            target.remove(graph)
-            held.pop(graph, None)
-    target.mark(Mark(snapshot.hash, held, publication))
+        # Of a graph that is about to change nothing is said: where this is cut, nobody knows what it holds.
+        held = {
+            graph: text
+            for graph, text in (before.graphs.items() if before else ())
+            if graph in there and wanted.get(graph) == text
+        }
+        target.mark(Mark("", held, publication))
+        sent = 0
+        for graph in sorted(wanted):
+            if graph not in held:
+                go_on()
+                target.replace(dump, files[graph])
+                held[graph] = wanted[graph]
+                go_on()
+                target.mark(Mark("", held, publication))
+                sent += 1
+            told(graph, files[graph].quads)
+        for graph in sorted(there):
+            if graph.startswith(_OURS) and graph not in wanted and graph != MARK:
+                go_on()
+                target.remove(graph)
+        go_on()
+        target.mark(Mark(snapshot.hash, held, publication))
     return sent
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Keep a second publication to a server out while one runs for this user of this machine."""
+    name = f"stroma-publish-{os.getuid()}-{hashlib.sha256(url.encode()).hexdigest()[:16]}.lock"
+    with open(Path(tempfile.gettempdir()) / name, "a", opener=_not_followed) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{url}: another publication to it runs on this machine; wait until it has ended"
+            ) from None
+        yield
+
+
+def _not_followed(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)  # anybody may put a link into that folder
 
 
 class GraphStore:

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 _CONVERTED_BYTES = 256 * 1024**2  # of an answer that we have to write anew; beyond that it is refused
 _SMALL = 256 * 1024  # an answer that is all here within a moment leaves in one piece
 _MOMENT = 0.005
+_LATE = 3
 _CHUNK = 64 * 1024
 # How servers say that there is no such function, or that it is called with other arguments.
 _FUNCTION = re.compile(
@@ -63,7 +64,7 @@ class RemoteEngine:
     `url` is the server's query endpoint; `user` and `password` say who we are there, or stand in it. What
     clients see names neither the server nor us: that is the operator's business. Answers that clients take
     slowly wait in `spool`; those of at most `keep_bytes` can be had whole. The server is looked at every
-    `look_seconds`.
+    `look_seconds`; where it is silent for `patience` seconds three times in a row, no query is sent.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class RemoteEngine:
         figures: Figures | None = None,
         why: str = "",
         look_seconds: float = 5.0,
+        patience: float = 10.0,
     ) -> None:
         self._snapshot = snapshot
         self._url, user, password = reached(url, user, password)
@@ -98,8 +100,10 @@ class RemoteEngine:
         self._figures = figures or Figures()
         self._why = why
         self._look_seconds = look_seconds
+        self._patience = patience
         self._dialect: Dialect = STANDARD
         self._unwell = "it was not looked at yet"  # why no query is sent; "" when all is well
+        self._late = 0  # looks in a row that got no answer in time
         self._publication = ""  # by which the snapshot came there, as last seen
         self._busy = self._waiting = 0
         self._turns = asyncio.Semaphore(workers)
@@ -142,7 +146,10 @@ class RemoteEngine:
         """Look at the server; SnapshotError where it does not answer or does not hold the snapshot."""
         # No proxy of the environment and no redirect: a query goes to the server that was named.
         self._client = httpx.AsyncClient(
-            auth=self._access, trust_env=False, follow_redirects=False, timeout=httpx.Timeout(10.0)
+            auth=self._access,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(self._patience),
         )
         try:
             await self._look()
@@ -181,8 +188,12 @@ class RemoteEngine:
         try:
             mark, server = await read_mark(self._client, self._url)
         except StromaError as problem:
-            self._unwell = str(problem)
+            # A busy server may be slow to say it once; each answer is confirmed anyway.
+            self._late = self._late + 1 if isinstance(problem.__cause__, httpx.TimeoutException) else _LATE
+            if self._unwell or self._late >= _LATE:
+                self._unwell = str(problem)
             return
+        self._late = 0
         self._dialect = dialect_of(server)
         self._found(mark)
 
