@@ -93,20 +93,29 @@ class Oxigraph:
 
 
 @contextmanager
-def oxigraph(*options: str, data: Path | None = None) -> Iterator[Oxigraph]:
+def oxigraph(*options: str, data: Path | None = None, file_bytes: int = 0) -> Iterator[Oxigraph]:
     """An Oxigraph server whose default graph is the union of all, empty or on a file of N-Quads.
 
-    Its store is in memory, or on disk where the options say `--location`.
+    Its store is in memory, or on disk where the options say `--location`. A file that it writes may have
+    `file_bytes`, where that is not 0: writing more fails, as on a disk that is full.
     """
     port = free_port()
     program = Path(sys.executable).with_name("oxigraph")
     bind = f"127.0.0.1:{port}"
+    # Ignored, the signal leaves an error to the one who writes.
+    limit = (
+        "import os, resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_bytes},) * 2); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    limited = [sys.executable, "-c", limit] if file_bytes else []
     if options[:1] == ("--location",) and data is not None:
         subprocess.run([program, "load", *options, "--file", data], check=True, capture_output=True)
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
-            [program, "serve", "--bind", bind, "--union-default-graph", *options], stdout=log, stderr=log
+            [*limited, program, "serve", "--bind", bind, "--union-default-graph", *options],
+            stdout=log,
+            stderr=log,
         ) as server,
     ):
         try:

@@ -135,6 +135,24 @@ def _cut_and_go_on(box: Oxigraph, tmp_path: Path) -> None:
     assert answers(RemoteEngine(three, box.query), 'ASK { ?s ?p "9" }') == [b"true"]
 
 
+def test_a_server_whose_disk_is_full_says_so_is_not_asked_and_takes_the_rest_later(tmp_path: Path) -> None:
+    large = (f'<http://t{n}> <http://p{n}> "number {n * 7919}" <{G}two> .' for n in range(20_000))
+    whole = snapshot("\n".join([*FIRST.strip().split("\n"), *large]), tmp_path)
+    where = ("--location", str(tmp_path / "oxigraph"))
+    with oxigraph(*where, file_bytes=400_000) as full:
+        with pytest.raises(
+            EndpointError, match=r"PUT of <.*two> gave status 500.*disk space.* publish again"
+        ):
+            put(full, whole)
+        with pytest.raises(SnapshotError, match="it is half loaded"):
+            answers(RemoteEngine(whole, full.query), "ASK {}")
+        assert graphs(full) == {f"{G}one", f"{G}published"}
+    with oxigraph(*where) as roomy:
+        assert put(roomy, whole) == 1
+        count = f"SELECT (COUNT(*) AS ?n) FROM <{G}two> {{ ?s ?p ?o }}"
+        assert answers(RemoteEngine(whole, roomy.query), count) == [b"n\r\n20001\r\n"]
+
+
 class Unheard(GraphStore):
     """A Graph Store that takes a graph, and is lost before that can be written down."""
 

@@ -295,9 +295,9 @@ class GraphStore:
         if response.status_code not in (200, 201, 204) and not (
             method == "DELETE" and response.status_code == 404
         ):
-            said = " ".join(response.text.split())[:300]
+            said = " ".join(response.text.split())[:300].rstrip(".") or "it does not say why"
             raise EndpointError(
-                f"{self._url}: {method} of <{graph}> gave status {response.status_code}. {said} Mend that "
+                f"{self._url}: {method} of <{graph}> gave status {response.status_code}. {said}. Mend that "
                 "(disk space, a permission, the address of its Graph Store) and publish again; it goes on"
             )
 
