@@ -1009,9 +1009,13 @@ def publish(
         raise UsageError("give --store URL (any server with a Graph Store), or --isql HOST:PORT (Virtuoso)")
     with _progress() as bar:
         bar.step("publish")
+        there = 0
 
         def told(graph: str, quads: int) -> None:
-            bar.advance(quads)
+            nonlocal there
+            there += quads
+            bar.step(f"publish, {compress(graph)} is there")
+            bar.advance(there)
 
         if isql:
             if folder is None:
