@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -332,6 +335,46 @@ def test_a_built_then_published_snapshot_takes_over_by_itself(
 
     asyncio.run(asyncio.wait_for(asked(), 20))
     assert len([record for record in caplog.records if "reload failed" in record.message]) == 1
+
+
+def kg_publish(var: Path, *options: str, **who: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kg", "publish", *options],
+        env=os.environ | {"KG_VAR": str(var)} | who,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def empty_box() -> Iterator[Oxigraph]:
+    with oxigraph() as running:
+        yield running
+
+
+def test_kg_publish_puts_it_there_and_shows_no_password(empty_box: Oxigraph, tmp_path: Path) -> None:
+    box = empty_box
+    made = snapshot(FIRST, tmp_path)
+    publish(made, tmp_path)
+    me = box.query.replace("//", "//me:s3cret@")
+    done = kg_publish(tmp_path, "--to", me, "--store", box.store.replace("//", "//me:s3cret@"))
+    assert (done.returncode, done.stdout) == (0, f"{made.name}: 2 of 2 graphs sent; {box.query} holds it\n")
+    assert answers(RemoteEngine(made, box.query), 'ASK { ?s ?p "2" }') == [b"true"]
+    nowhere = f"http://me:s3cret@127.0.0.1:{free_port()}/"
+    lost = kg_publish(tmp_path, "--to", nowhere, "--store", nowhere)
+    assert lost.returncode == 7
+    assert "does not answer" in lost.stderr
+    assert "Traceback" not in lost.stderr
+    assert "s3cret" not in done.stderr + lost.stdout + lost.stderr
+
+
+def test_kg_publish_guesses_nobody_for_virtuoso(tmp_path: Path) -> None:
+    publish(snapshot(FIRST, tmp_path), tmp_path)
+    options = ("--to", "http://127.0.0.1:9/sparql", "--isql", "127.0.0.1:9", "--folder", str(tmp_path))
+    done = kg_publish(tmp_path, *options, KG_REMOTE_USER="", KG_REMOTE_PASSWORD="")
+    assert done.returncode == 2
+    assert "--isql needs KG_REMOTE_USER and KG_REMOTE_PASSWORD" in done.stderr
 
 
 def test_a_store_that_refuses_is_told_with_its_words(box: Oxigraph, tmp_path: Path) -> None:
