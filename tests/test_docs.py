@@ -84,11 +84,14 @@ def _blocks(page: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def environment(embedded: Snapshot) -> dict[str, str]:
+def environment(embedded: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """That of a reader who has built the graph: a `var` of their own, for commands write into it."""
     binaries = str(Path(sys.executable).parent)
+    var = tmp_path_factory.mktemp("docs") / "var"
+    shutil.copytree(embedded.folder.parent.parent, var, symlinks=True)
     return {
         **os.environ,
-        "KG_VAR": str(embedded.folder.parent.parent),
+        "KG_VAR": str(var),
         "PATH": f"{binaries}:{os.environ['PATH']}",
     }
 

@@ -19,7 +19,6 @@ import httpx
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, Store, parse
 
-from kg.engine.disk import STORE
 from kg.engine.served import Served
 from kg.errors import ParameterError, UsageError
 from kg.explanation import Explanation, Step, as_json, as_text, as_triples, proposition, rendered
@@ -673,10 +672,11 @@ def test_a_graph_that_does_not_fit_is_not_loaded_for_anybody_who_asks(
     embedded: Snapshot, engine: str
 ) -> None:
     huge = replace(embedded, quads=10**12)
+    before = sorted(embedded.folder.iterdir())
     answer = get_why(huge, Settings(var=embedded.folder.parent.parent, engine=engine))
     assert answer.status_code == 503
     assert "its store on disk is not written" in answer.json()["detail"]
-    assert not (embedded.folder / STORE).exists()
+    assert sorted(embedded.folder.iterdir()) == before
 
 
 def test_a_late_explanation_is_given_up_and_says_so(embedded: Snapshot) -> None:
