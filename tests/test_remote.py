@@ -36,6 +36,7 @@ from kg.errors import (
     QueryError,
     QueryFailed,
     QueryTimeout,
+    QueryUnsupported,
     ServerBusy,
     SnapshotError,
     UsageError,
@@ -839,14 +840,14 @@ def _told(address: str, path: str, accept: str) -> str:
 def _stranger(handler: BaseHTTPRequestHandler) -> None:
     """A proxy that tells whom it asked, and how."""
     host = handler.headers["Host"]
-    said = f"upstream http://{host}/sparql on {host.partition(':')[0]} with Us:s3cr%t is gone"
+    said = f"upstream http://{host}/sparql on {host.partition(':')[0]} with Us:s3cr%t-word is gone"
     send(handler, 500, "text/plain", said.encode())
 
 
 def test_no_page_shows_where_the_other_server_is_or_who_we_are_there(tiny: Snapshot) -> None:
-    with server(tiny.hash, _stranger, "Us:s3cr%t") as url:
+    with server(tiny.hash, _stranger, "Us:s3cr%t-word") as url:
         host = url.split("/")[2]
-        with ours(tiny, engine=url.replace("//", "//Us:s3cr%25t@")) as address:
+        with ours(tiny, engine=url.replace("//", "//Us:s3cr%25t-word@")) as address:
             told = [
                 _told(address, path, accept)
                 for path in ("/about", "/health", "/sparql?query=ASK%20%7B%7D", "/metrics")
@@ -855,13 +856,49 @@ def test_no_page_shows_where_the_other_server_is_or_who_we_are_there(tiny: Snaps
             assert "remote" in told[0]
             assert told[2].startswith("200")
             assert "is gone" in told[4]
-    with server("0" * 64, _stranger, "Us:s3cr%t") as other:
-        engine = RemoteEngine(tiny, other, user="Us", password="s3cr%t")
+    with server("0" * 64, _stranger, "Us:s3cr%t-word") as other:
+        engine = RemoteEngine(tiny, other, user="Us", password="s3cr%t-word")
         with pytest.raises(SnapshotError, match="it holds the snapshot 000") as problem:
             answers(engine, "ASK {}")
     assert "s3cr" not in str(problem.value)
     for text in told:
         assert not re.search(rf"s3cr|Us[:@]|{host}|:{host.partition(':')[2]}", text), text
+
+
+def test_a_query_that_is_repeated_tells_no_password_by_what_is_left_out(tiny: Snapshot) -> None:
+    """Whoever guesses it sees the same as with any other word."""
+
+    def repeats(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, 400, "text/plain", b"near: correct-horse wrong-horse localhost")
+
+    async def asked() -> list[str]:
+        said = []
+        with server(tiny.hash, repeats) as url:
+            engine = RemoteEngine(
+                tiny, url.replace("127.0.0.1", "localhost"), user="us", password="correct-horse"
+            )
+            async with engine:
+                for words in ("correct-horse wrong-horse localhost", "nothing"):
+                    text = f"SELECT * {{}} # {words}"
+                    with pytest.raises(QueryError) as problem:
+                        await engine.query(text, accept=BY_KEY["json"], limits=Limits())
+                    said.append(str(problem.value))
+        return said
+
+    guessed, other = asyncio.run(asked())
+    assert "near: correct-horse wrong-horse localhost" in guessed
+    assert "near: (not shown) wrong-horse (not shown)" in other
+
+
+@pytest.mark.parametrize("password", ["", "dba"])
+def test_virtuosos_words_are_understood_whatever_the_password_is(
+    empty_virtuoso: Virtuoso, tmp_path: Path, password: str
+) -> None:
+    made = snapshot(FIRST, tmp_path)
+    load(empty_virtuoso, made)
+    engine = RemoteEngine(made, empty_virtuoso.sparql, user="dba" if password else "", password=password)
+    with pytest.raises(QueryUnsupported, match="no function <http://f> here"):
+        answers(engine, "SELECT (<http://f>(1) AS ?x) {}")
 
 
 def test_about_says_of_any_server_what_it_cannot_promise(tiny: Snapshot) -> None:
