@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, groupby, islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -107,9 +107,15 @@ class _Processes:
     def __enter__(self) -> _Processes:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if self._pool is None:
+            return
+        if error is not None:
+            # A pool that broke ends the processes it knows. One that was starting while another died is not
+            # known yet: it would wait for the pool for ever, and the pool for it.
+            for process in active_children():
+                process.kill()
+        self._pool.shutdown(cancel_futures=True)
 
     @property
     def at_once(self) -> int:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pyoxigraph import RdfFormat, parse
 
 from kg.build import build
@@ -16,6 +17,12 @@ from kg.settings import Settings
 from kg.snapshot import Snapshot, open_snapshot, publish, write_snapshot
 from kg.terms import ROOT, XSD
 from tests.peers import ours, whole_site
+
+
+def pytest_configure() -> None:
+    # How long a machine takes to think of an example says nothing of the code: others may use it, too.
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
