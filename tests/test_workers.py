@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from kg.terms import ROOT
 
@@ -75,14 +74,8 @@ except BuildError as problem:
     assert told_by(script) == "True 0"
 
 
-def test_no_process_outlives_one_that_is_killed(tmp_path: Path) -> None:
-    script = """
-def work(item):
-    print(os.getpid(), flush=True)
-    time.sleep(600)
-
-[*in_order(work, range(2), 2)]
-"""
+def assert_two_end_with_their_parent(script: str) -> None:
+    """A script whose two processes print their numbers, and then would sleep, is killed."""
     with subprocess.Popen(
         [sys.executable, "-c", HEAD + script], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as parent:
@@ -92,6 +85,17 @@ def work(item):
         parent.send_signal(signal.SIGKILL)
         # The pipe ends when the last process that can write to it has ended.
         assert parent.stdout.read() == ""
+
+
+def test_no_process_outlives_one_that_is_killed() -> None:
+    script = """
+def work(item):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+[*in_order(work, range(2), 2)]
+"""
+    assert_two_end_with_their_parent(script)
 
 
 def test_tasks_beside_each_other_tell_what_they_return_by_name_and_no_more_run_than_may() -> None:
@@ -155,7 +159,7 @@ except BuildError as problem:
     assert told_by(script) == "True 0"
 
 
-def test_no_task_outlives_the_process_that_began_it(tmp_path: Path) -> None:
+def test_no_task_outlives_the_process_that_began_it() -> None:
     script = """
 from kg.workers import beside
 
@@ -165,14 +169,7 @@ def work():
 
 beside({"one": work, "other": work}, 2, str)
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", HEAD + script], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as parent:
-        assert parent.stdout is not None
-        for _ in range(2):
-            assert int(parent.stdout.readline()) != parent.pid
-        parent.send_signal(signal.SIGKILL)
-        assert parent.stdout.read() == ""
+    assert_two_end_with_their_parent(script)
 
 
 def test_a_process_that_has_threads_does_the_tasks_itself_and_can_say_so() -> None:
