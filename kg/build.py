@@ -212,7 +212,6 @@ def _finish(
 
 def _last_steps(snapshot: Snapshot, settings: Settings) -> dict[str, Callable[[], object]]:
     """What only reads the snapshot and stands beside it, the longest first."""
-
     steps: dict[str, Callable[[], object]] = {
         "dump": partial(write_dump, snapshot),
         "index": partial(write_index, snapshot),

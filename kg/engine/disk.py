@@ -99,13 +99,13 @@ def write_store(snapshot: Snapshot, *, free_bytes: int | None = None) -> Path:
     cannot be written; what is half written is removed, now or by the next writer.
     """
     target = snapshot.folder / STORE
-    if _sealed(snapshot):
+    if is_written(snapshot):
         return target
     try:
         lock = os.open(snapshot.folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _sealed(snapshot):
+            if not is_written(snapshot):
                 for dead in snapshot.folder.glob(f".{STORE}-*"):
                     shutil.rmtree(dead, ignore_errors=True)
                 shutil.rmtree(target, ignore_errors=True)
@@ -172,7 +172,7 @@ def _seal(snapshot: Snapshot) -> dict[str, object]:
     return {"hash": snapshot.hash, "quads": snapshot.quads, "pyoxigraph": pyoxigraph.__version__}
 
 
-def _sealed(snapshot: Snapshot) -> bool:
+def is_written(snapshot: Snapshot) -> bool:
     """Whether a complete store of this content stands, written by the version that would read it."""
     told = _told(snapshot)
     return bool(told) and {key: told.get(key) for key in _seal(snapshot)} == _seal(snapshot)
@@ -195,11 +195,6 @@ def open_store(snapshot: Snapshot) -> Store:
             f"{snapshot.folder / STORE}: the store cannot be opened ({problem}). Remove that folder; the "
             "next start writes it again"
         ) from problem
-
-
-def is_written(snapshot: Snapshot) -> bool:
-    """Whether the store of a snapshot stands and can be opened at once."""
-    return _sealed(snapshot)
 
 
 def store_of(snapshot: Snapshot, wanted: str = "auto") -> Store:
