@@ -27,7 +27,7 @@ from kg.engine import Limits, guard
 from kg.engine.formats import Kind, named_format
 from kg.errors import BuildError, EndpointError, SnapshotError, SourceError, StromaError, UsageError
 from kg.services import read as read_services
-from kg.settings import Settings, is_remote
+from kg.settings import Settings
 from kg.terms import compress
 
 if TYPE_CHECKING:
@@ -523,7 +523,7 @@ def why(
     given = statement(subject, predicate, object) if predicate else None
     chosen = _current(settings) if snapshot is None else open_snapshot(snapshot)
     # What another server holds is explained from what stands here.
-    store = store_of(chosen, "auto" if is_remote(settings.engine) else settings.engine)
+    store = store_of(chosen, settings.engine_here)
     ontology = settings.root / "ontology"
     triple = given or own_statement(store, subject)
     explanation = explain(store, ontology, *triple, limit=limit, version=chosen.version)

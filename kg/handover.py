@@ -72,7 +72,9 @@ def hand_over(
     if "parquet" in forms:
         _pyarrow()
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder}: is a file; give a new folder")
+        if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder}: is not empty; give a new folder")
         if folder == Path.cwd():  # it would be replaced under the shell that stands in it
             raise UsageError(

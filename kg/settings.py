@@ -148,6 +148,11 @@ class Settings:
                 "Leave one of the two out"
             )
 
+    @property
+    def engine_here(self) -> str:
+        """The engine of what this machine holds itself: "auto" where another server is the engine."""
+        return "auto" if is_remote(self.engine) else self.engine
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Settings from environment variables; raises UsageError naming a variable that does not parse."""

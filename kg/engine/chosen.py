@@ -37,8 +37,7 @@ def engine_for(
     on this machine and asked at a low priority. The others may be shared by engines.
     """
     workers = settings.workers if workers is None else workers
-    remote = is_remote(settings.engine)
-    if remote and not old:
+    if is_remote(settings.engine) and not old:
         return RemoteEngine(
             snapshot,
             settings.engine,
@@ -51,7 +50,7 @@ def engine_for(
             figures=figures,
             why="the setting KG_ENGINE names it",
         )
-    choice = choose(snapshot, "auto" if remote else settings.engine)
+    choice = choose(snapshot, settings.engine_here)
     log.info("engine", extra={"snapshot": snapshot.name, "engine": choice.engine, "why": choice.why})
     return {"memory": MemoryEngine, "disk": DiskEngine}[choice.engine](
         snapshot,

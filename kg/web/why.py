@@ -31,7 +31,7 @@ from kg.errors import (
 )
 from kg.explanation import MAX_DEPTH
 from kg.names import names
-from kg.settings import Settings, is_remote
+from kg.settings import Settings
 from kg.snapshot import Snapshot
 from kg.terms import ROOT, expand
 from kg.web.asked import engine_of, whole_number
@@ -157,7 +157,7 @@ class _Explainer:
         self._seconds = seconds
         self._memory_bytes = settings.worker_memory_bytes
         # What another server holds is explained from what stands here.
-        self._engine = "auto" if is_remote(settings.engine) else settings.engine
+        self._engine = settings.engine_here
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
         self._made: dict[tuple[object, ...], bytes] = {}
