@@ -35,7 +35,7 @@ build: .venv/serve.stamp
 test: .venv/test.stamp
 	@$(MAKE) --no-print-directory .venv/client-test.stamp || echo "Without npm: tests of the scripts are skipped." >&2
 	@$(MAKE) --no-print-directory clients || echo "Without Comunica: its tests are skipped." >&2
-	.venv/bin/python -m pytest
+	.venv/bin/python -m tests.suite
 
 # What a new term or mapping can break.
 term: .venv/test.stamp
