@@ -25,6 +25,7 @@ import importlib
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol, cast
@@ -167,7 +168,7 @@ def load_partition(partition: Partition) -> Loaded:
 
     Raises SourceError, as `load` does.
     """
-    info, loader = describe(partition.source), _loader(partition.source)
+    info, loader = _described(partition.source, partition.code), _loader(partition.source)
     account, graph = Account(), _graph(info)
     records: dict[str, tuple[str, str]] = {}
     lines: set[bytes] = set()
@@ -188,6 +189,12 @@ def load_partition(partition: Partition) -> Loaded:
                 terms[quad.object] = line
     packed = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(b"".join(sorted(lines)))
     return Loaded(packed, len(lines), records, tuple(terms.values()), account, tuple(standing))
+
+
+@lru_cache(maxsize=1)
+def _described(name: str, code: str) -> SourceInfo:
+    """A source's description, read once for all partitions of one code, which names its bytes."""
+    return describe(name)
 
 
 def line_of_record(info: SourceInfo, record: str, line: int) -> bytes:
