@@ -66,10 +66,10 @@ def whole_site(snapshot: Snapshot, **settings: object) -> Iterator[str]:
     port = free_port()
     folder = snapshot.folder
     program = (
-        "from pathlib import Path; from kg import cli; from kg.settings import Settings\n"
+        "from pathlib import Path; from kg.cli.serving import run_server; from kg.settings import Settings\n"
         "from kg.snapshot import open_snapshot\n"
         f"settings = Settings(port={port}, var=Path({str(folder.parent.parent)!r}), **{settings!r})\n"
-        f"cli._serve(open_snapshot(Path({str(folder)!r})), settings)"
+        f"run_server(open_snapshot(Path({str(folder)!r})), settings)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT

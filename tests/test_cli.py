@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kg import cli
+from kg.cli import common
 from kg.handover import manifest_of
 from kg.snapshot import Snapshot, current, publish, snapshot_of_files
 from kg.terms import ROOT
@@ -418,7 +418,7 @@ def test_progress_on_a_terminal_starts_no_thread(monkeypatch: pytest.MonkeyPatch
     """A build forks others for its work, which a process that has threads must not."""
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     before = threading.active_count()
-    with cli._progress() as bar:
+    with common.progress_shown() as bar:
         bar.step("load")
         bar.advance(1_000, 90.0)
         assert threading.active_count() == before
@@ -426,7 +426,7 @@ def test_progress_on_a_terminal_starts_no_thread(monkeypatch: pytest.MonkeyPatch
 
 def test_progress_says_how_many_parts_were_kept_and_how_long_the_rest_takes() -> None:
     told: list[str] = []
-    bar = cli._Bar(told.append)
+    bar = common.Bar(told.append)
     bar.step("load")
     bar.advance(1_000)
     bar.advance(2_000, None, (1_900, 1_900))
