@@ -189,6 +189,8 @@ def build(
                 sources=[told.summary() for told in report.sources],
                 reports=report.files(),
             )
+    # What the snapshot was made of, some hundred bytes a quad, is gone by now: the last steps need the room.
+    with draft(settings.var):
         _finish(snapshot, settings, report, processes, progress)
         publish(snapshot, settings.var, keep=settings.keep_snapshots)
         oldest = min(datetime.fromisoformat(kept.created) for kept in snapshots(settings.var))
