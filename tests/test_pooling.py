@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -149,3 +150,81 @@ def test_an_extension_is_not_pooled_with_its_parent_but_others_still_are() -> No
     found = assess([ONE, TWO, extension, third])
     assert found.sets == ((TWO, third),)
     assert (Reason.SHARED_PATIENTS, (ONE, extension)) in found.reasons
+
+
+def pairwise(candidates: list[Candidate]) -> dict[Reason, set[Candidate]]:
+    """The reasons of contrasts as they are defined: each pair by itself, both have what keeps them apart."""
+    found: dict[Reason, set[Candidate]] = {}
+    for one, other in combinations(candidates, 2):
+        if one.study == other.study:
+            same = (one.comparison, one.months) == (other.comparison, other.months)
+            reason = Reason.SHARED_CONTROL if same else None
+        elif not one.conditions & other.conditions:
+            reason = Reason.OTHER_CONDITION
+        elif one.comparison != other.comparison:
+            reason = Reason.OTHER_COMPARISON
+        elif one.patients & other.patients:
+            reason = Reason.SHARED_PATIENTS
+        elif one.months is None or other.months is None:
+            reason = Reason.TIME_NOT_STATED
+        else:
+            reason = Reason.OTHER_TIME if one.months != other.months else None
+        if reason is not None:
+            found.setdefault(reason, set()).update((one, other))
+    return found
+
+
+def contrasts(size: int) -> st.SearchStrategy[list[Candidate]]:
+    several = st.frozensets(st.sampled_from("abc"), max_size=2)
+    one = st.builds(
+        Candidate,
+        id=st.just(""),
+        study=st.sampled_from("ABCDE"),
+        patients=several,
+        conditions=several,
+        comparison=st.sampled_from([("MSC", "placebo"), ("MSC", "methotrexate")]),
+        months=st.sampled_from([None, Decimal(3), Decimal("3.0"), Decimal(6)]),
+        effect=st.just(0.4),
+        variance=st.just(0.1),
+    )
+    return st.lists(one, max_size=size).map(
+        lambda those: [replace(one, id=str(number)) for number, one in enumerate(those)]
+    )
+
+
+@given(contrasts(9))
+def test_each_has_the_reasons_of_its_pairs(candidates: list[Candidate]) -> None:
+    expected = pairwise(candidates)
+    for one in candidates:
+        if one.months is None:
+            expected.setdefault(Reason.TIME_NOT_STATED, set()).add(one)
+    if candidates and len({one.study for one in candidates}) == 1:
+        expected[Reason.ONE_STUDY] = set(candidates)
+    found = assess(candidates)
+    assert {reason: set(those) for reason, those in found.reasons} == expected
+    for those in found.sets:
+        assert pairwise(list(those)) == {}
+
+
+def test_ten_thousand_trials_are_not_compared_pair_by_pair() -> None:
+    conditions = [frozenset({f"disease {number}", "pain"}) for number in range(200)]
+    candidates = [
+        Candidate(
+            f"{number:05}", f"trial {number}", frozenset({f"trial {number}"}), conditions[number % 200],
+            (f"drug {number % 7}", "placebo"), Decimal(number % 3), 0.4, 0.1,
+        )
+        for number in range(10_000)
+    ]  # fmt: skip
+    looks = 0
+
+    class Counted(frozenset[str]):
+        def __and__(self, other: object) -> frozenset[str]:
+            nonlocal looks
+            looks += 1
+            return super().__and__(other)  # type: ignore[operator]
+
+    counted = [replace(one, conditions=Counted(one.conditions)) for one in candidates]
+    found = dict(assess(counted).reasons)
+    assert set(found) == {Reason.OTHER_COMPARISON, Reason.OTHER_TIME}
+    assert len(found[Reason.OTHER_COMPARISON]) == len(found[Reason.OTHER_TIME]) == 10_000
+    assert looks < 20 * len(candidates)  # there are 50 million pairs

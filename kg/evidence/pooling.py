@@ -9,13 +9,17 @@ often than not: the refusal, with its reasons, is a result of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from itertools import combinations
+from itertools import chain, islice
+from typing import TypeVar
 
 from kg.evidence.statistics import Estimate, Interval, Undefined
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 # ------------------------------------------------------------------------------------- meta-analysis
 
@@ -177,18 +181,10 @@ def assess(candidates: Iterable[Candidate]) -> Assessment:
             note(Reason.TIME_NOT_STATED, one)
     if contrasts and len({one.study for one in contrasts}) == 1:
         note(Reason.ONE_STUDY, *contrasts)
-    sets = [those for those in _alike(contrasts) if len(those) > 1]
-    pooled = {one for those in sets for one in those}
-    for one, other in combinations(contrasts, 2):
-        if one in pooled and other in pooled and _apart(one, other) is None:
-            continue
-        if one.study == other.study:
-            if _key(one) == _key(other):
-                note(Reason.SHARED_CONTROL, one, other)
-        elif (reason := _apart(one, other)) is not None:
-            note(reason, one, other)
+    for reason, one in chain(_of_one_study(contrasts), _apart(contrasts)):
+        note(reason, one)
     return Assessment(
-        tuple(sets),
+        tuple(those for those in _alike(contrasts) if len(those) > 1),
         tuple(
             (reason, tuple(sorted(those, key=lambda one: one.id)))
             for reason, those in sorted(reasons.items(), key=lambda item: list(Reason).index(item[0]))
@@ -200,30 +196,101 @@ def _key(one: Candidate) -> tuple[object, ...]:
     return one.comparison, one.months
 
 
-def _apart(one: Candidate, other: Candidate) -> Reason | None:
-    """The first reason for which two contrasts of different studies may not meet; None where they may."""
-    tests: tuple[tuple[Reason, Callable[[], bool]], ...] = (
-        (Reason.OTHER_CONDITION, lambda: not one.conditions & other.conditions),
-        (Reason.OTHER_COMPARISON, lambda: one.comparison != other.comparison),
-        (Reason.SHARED_PATIENTS, lambda: bool(one.patients & other.patients)),
-        (Reason.TIME_NOT_STATED, lambda: one.months is None or other.months is None),
-        (Reason.OTHER_TIME, lambda: one.months != other.months),
-        (Reason.SHARED_CONTROL, lambda: one.study == other.study),
-    )
-    return next((reason for reason, fails in tests if fails()), None)
+def _of_one_study(contrasts: Iterable[Candidate]) -> Iterator[tuple[Reason, Candidate]]:
+    """Contrasts of one study, comparison and time: they share their control group."""
+    for those in _grouped(contrasts, lambda one: (one.study, *_key(one))).values():
+        if len(those) > 1:
+            yield from ((Reason.SHARED_CONTROL, one) for one in those)
+
+
+def _apart(contrasts: Sequence[Candidate]) -> Iterator[tuple[Reason, Candidate]]:
+    """For each contrast each reason that keeps it from one of another study: the first that holds of the two.
+
+    In this order: they share no condition; they compare something else; they share patients; the time of one
+    is not stated; their times differ. Pairs are not gone through, for of a large graph there are too many:
+    of contrasts that agree in all that comes before, one that differs is found at once.
+    """
+    classes = _grouped(contrasts, lambda one: one.conditions)
+    for conditions, those in classes.items():
+        far = (one for others, some in classes.items() if not conditions & others for one in some)
+        studies = set(islice(_distinct(one.study for one in far), 2))
+        yield from ((Reason.OTHER_CONDITION, one) for one in those if studies - {one.study})
+
+        near = (one for others, some in classes.items() if conditions & others for one in some)
+        compared: dict[object, set[str]] = {}
+        for other in near:
+            compared.setdefault(other.comparison, set()).add(other.study)
+            if sum(len(studies) > 1 for studies in compared.values()) > 1:
+                break  # whatever one of these compares, and of whichever study, another differs in both
+        for one in those:
+            if any(studies - {one.study} for what, studies in compared.items() if what != one.comparison):
+                yield Reason.OTHER_COMPARISON, one
+    for those in _grouped(contrasts, lambda one: one.comparison).values():
+        yield from _apart_in_one_comparison(those)
+
+
+def _apart_in_one_comparison(contrasts: Sequence[Candidate]) -> Iterator[tuple[Reason, Candidate]]:
+    of_patients: dict[str, list[Candidate]] = {}
+    of_condition: dict[str, dict[Decimal | None, list[Candidate]]] = {}
+    for one in contrasts:
+        for patients in one.patients:
+            of_patients.setdefault(patients, []).append(one)
+        for condition in one.conditions:
+            of_condition.setdefault(condition, {}).setdefault(one.months, []).append(one)
+
+    def meets(one: Candidate, is_so: Callable[[Decimal | None], bool]) -> bool:
+        """Whether one has a condition in common, and no patients, with another study's at such a time."""
+        return any(
+            other.study != one.study and not other.patients & one.patients
+            for condition in one.conditions
+            for months, others in of_condition[condition].items()
+            if is_so(months)
+            for other in others
+        )
+
+    for one in contrasts:
+        if any(
+            other.study != one.study and other.conditions & one.conditions
+            for patients in one.patients
+            for other in of_patients[patients]
+        ):
+            yield Reason.SHARED_PATIENTS, one
+        if meets(one, lambda months: months is None or one.months is None):  # noqa: B023
+            yield Reason.TIME_NOT_STATED, one
+        if one.months is not None and meets(one, lambda months: months not in (None, one.months)):  # noqa: B023
+            yield Reason.OTHER_TIME, one
+
+
+def _grouped(contrasts: Iterable[Candidate], key: Callable[[Candidate], _Key]) -> dict[_Key, list[Candidate]]:
+    groups: dict[_Key, list[Candidate]] = {}
+    for one in contrasts:
+        groups.setdefault(key(one), []).append(one)
+    return groups
+
+
+def _distinct(texts: Iterable[str]) -> Iterator[str]:
+    seen = set()
+    for text in texts:
+        if text not in seen:
+            seen.add(text)
+            yield text
 
 
 def _alike(contrasts: Sequence[Candidate]) -> Iterator[tuple[Candidate, ...]]:
     """Contrasts of one comparison and time that may all meet; a study with several of them gives none."""
-    groups: dict[tuple[object, ...], list[Candidate]] = {}
-    for one in contrasts:
-        if one.months is not None and one.effect is not None and one.variance is not None:
-            groups.setdefault(_key(one), []).append(one)
-    for _, group in sorted(groups.items(), key=lambda item: str(item[0])):
-        single = [one for one in group if [other.study for other in group].count(one.study) == 1]
+    known = (
+        one
+        for one in contrasts
+        if one.months is not None and one.effect is not None and one.variance is not None
+    )
+    for _, group in sorted(_grouped(known, _key).items(), key=lambda item: str(item[0])):
+        studies = Counter(one.study for one in group)
+        patients = Counter(chain.from_iterable(one.patients for one in group))
         # Patients counted in two of them cannot be told apart, so neither is taken.
         free = [
-            one for one in single if not any(one.patients & other.patients for other in group if other != one)
+            one
+            for one in group
+            if studies[one.study] == 1 and all(patients[those] == 1 for those in one.patients)
         ]
         if free and frozenset.intersection(*(one.conditions for one in free)):
             yield tuple(free)
