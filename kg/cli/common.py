@@ -41,24 +41,17 @@ app = typer.Typer(
 )
 
 
-ontology_app = typer.Typer(
-    name="ontology",
-    help="Release the ontology, say what changed, write it for readers.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(ontology_app)
+def _group(name: str, help: str) -> typer.Typer:
+    """Verbs of one kind, below `kg NAME`."""
+    group = typer.Typer(
+        name=name, help=help, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    app.add_typer(group)
+    return group
 
 
-nanopub_app = typer.Typer(
-    name="nanopub",
-    help="Write claims as nanopublications, read those of others.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(nanopub_app)
+ontology_app = _group("ontology", "Release the ontology, say what changed, write it for readers.")
+nanopub_app = _group("nanopub", "Write claims as nanopublications, read those of others.")
 
 
 def verb(
