@@ -70,7 +70,7 @@ class Taking:
             if (self._folder / "stop").exists():
                 return
             try:
-                (self._folder / path.name).touch(exist_ok=False)
+                (self._folder / str(path).replace(os.sep, "%")).touch(exist_ok=False)
             except FileExistsError:
                 continue
             yield those

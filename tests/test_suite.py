@@ -72,3 +72,13 @@ def test_files_without_a_test_that_is_asked_for_are_told_apart_from_success(tmp_
     done = suite(tmp_path, "-k", "nothing_of_this_name")
     assert done.returncode == 5
     assert "no tests ran in" in done.stdout
+
+
+def test_files_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, 1)
+    command = [sys.executable, "-m", "tests.suite", str(tmp_path), "--import-mode=importlib"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 passed in" in done.stdout
