@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from itertools import chain, islice
+from itertools import chain
 from typing import TypeVar
 
 from kg.evidence.statistics import Estimate, Interval, Undefined
@@ -212,18 +212,21 @@ def _apart(contrasts: Sequence[Candidate]) -> Iterator[tuple[Reason, Candidate]]
     """
     classes = _grouped(contrasts, lambda one: one.conditions)
     for conditions, those in classes.items():
-        far = (one for others, some in classes.items() if not conditions & others for one in some)
-        studies = set(islice(_distinct(one.study for one in far), 2))
-        yield from ((Reason.OTHER_CONDITION, one) for one in those if studies - {one.study})
-
-        near = (one for others, some in classes.items() if conditions & others for one in some)
-        compared: dict[object, set[str]] = {}
-        for other in near:
-            compared.setdefault(other.comparison, set()).add(other.study)
-            if sum(len(studies) > 1 for studies in compared.values()) > 1:
-                break  # whatever one of these compares, and of whichever study, another differs in both
+        studies = set[str]()  # that share no condition; more than two tell no more
+        compared: dict[object, set[str]] = {}  # what is compared by those that share one, in which studies
+        settled = False  # from two comparisons of two studies each any contrast differs
+        for others, some in classes.items():
+            if not conditions & others:
+                if len(studies) < 2:
+                    studies.update(other.study for other in some)
+            elif not settled:
+                for other in some:
+                    compared.setdefault(other.comparison, set()).add(other.study)
+                settled = sum(len(theirs) > 1 for theirs in compared.values()) > 1
         for one in those:
-            if any(studies - {one.study} for what, studies in compared.items() if what != one.comparison):
+            if studies - {one.study}:
+                yield Reason.OTHER_CONDITION, one
+            if any(theirs - {one.study} for what, theirs in compared.items() if what != one.comparison):
                 yield Reason.OTHER_COMPARISON, one
     for those in _grouped(contrasts, lambda one: one.comparison).values():
         yield from _apart_in_one_comparison(those)
@@ -237,17 +240,6 @@ def _apart_in_one_comparison(contrasts: Sequence[Candidate]) -> Iterator[tuple[R
             of_patients.setdefault(patients, []).append(one)
         for condition in one.conditions:
             of_condition.setdefault(condition, {}).setdefault(one.months, []).append(one)
-
-    def meets(one: Candidate, is_so: Callable[[Decimal | None], bool]) -> bool:
-        """Whether one has a condition in common, and no patients, with another study's at such a time."""
-        return any(
-            other.study != one.study and not other.patients & one.patients
-            for condition in one.conditions
-            for months, others in of_condition[condition].items()
-            if is_so(months)
-            for other in others
-        )
-
     for one in contrasts:
         if any(
             other.study != one.study and other.conditions & one.conditions
@@ -255,9 +247,15 @@ def _apart_in_one_comparison(contrasts: Sequence[Candidate]) -> Iterator[tuple[R
             for other in of_patients[patients]
         ):
             yield Reason.SHARED_PATIENTS, one
-        if meets(one, lambda months: months is None or one.months is None):  # noqa: B023
+        times = {
+            months
+            for condition in one.conditions
+            for months, others in of_condition[condition].items()
+            if any(other.study != one.study and not other.patients & one.patients for other in others)
+        }
+        if times and (one.months is None or None in times):
             yield Reason.TIME_NOT_STATED, one
-        if one.months is not None and meets(one, lambda months: months not in (None, one.months)):  # noqa: B023
+        if one.months is not None and times - {None, one.months}:
             yield Reason.OTHER_TIME, one
 
 
@@ -266,14 +264,6 @@ def _grouped(contrasts: Iterable[Candidate], key: Callable[[Candidate], _Key]) -
     for one in contrasts:
         groups.setdefault(key(one), []).append(one)
     return groups
-
-
-def _distinct(texts: Iterable[str]) -> Iterator[str]:
-    seen = set()
-    for text in texts:
-        if text not in seen:
-            seen.add(text)
-            yield text
 
 
 def _alike(contrasts: Sequence[Candidate]) -> Iterator[tuple[Candidate, ...]]:
