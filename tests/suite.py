@@ -27,7 +27,15 @@ _TAKE = "--take"  # followed by a folder: be one of the processes
 _COUNTS = "counts.json"
 _NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 # These take longest, so nobody should begin one of them when the others are at their end.
-FIRST = ("test_remote.py", "test_federation.py", "test_browser.py")
+FIRST = (
+    "test_remote.py",
+    "test_loading.py",
+    "test_federation.py",
+    "test_three_engines.py",
+    "test_findings.py",
+    "test_build.py",
+    "test_browser.py",
+)
 
 
 class Taking:

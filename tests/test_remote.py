@@ -624,8 +624,9 @@ def test_every_question_has_the_same_rows_on_another_server(
                 )
     new = {name: said for name, said in wrong.items() if name not in known}
     assert not new, json.dumps(new, indent=1, ensure_ascii=False)
-    # A difference that is no more has to leave the table.
-    assert sorted(wrong) == sorted(known)
+    # A difference that is no more has to leave the table; how slow a machine is, it does not tell.
+    differing = {name for name, why in known.items() if why != _SLOW}
+    assert differing <= set(wrong)
     assert compared > 40
 
 
