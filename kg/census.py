@@ -1,5 +1,6 @@
 """What is in a graph, counted: triples, subjects, objects, by graph, class and property; links to elsewhere.
 
+`kg.totals` says what is counted by its values besides.
 Hides how the count is shared: groups of subjects are counted by several processes, and so are distinct
 objects afterwards, in shares, each sorted on disk. Memory holds a group, and what is counted.
 """
@@ -19,6 +20,7 @@ from zlib import crc32
 
 from kg.snapshot import by_subject, merge_runs
 from kg.terms import BASE, RDF, SKOS, prefixes
+from kg.totals import ASSERTS, READ, Pair, Totals
 from kg.workers import in_order
 
 AT_ONCE = 100_000  # quads of one group: a process takes about 100 MB for them
@@ -60,6 +62,7 @@ class Census:
     `entities` are the subjects below https://w3id.org/stroma/ of each graph, "" for all; `examples` names
     one of them; `links` counts the triples of the SKOS mapping relations, by relation and namespace;
     `digests` is the SHA-256 of each graph's sorted N-Triples lines; `left_out` how many quads were.
+    `totals` are of all graphs that were not left out.
     """
 
     slices: Mapping[Slice, Counts]
@@ -68,6 +71,7 @@ class Census:
     links: Mapping[tuple[str, str], int]
     digests: Mapping[str, str]
     left_out: int
+    totals: Totals
 
 
 def count(
@@ -137,6 +141,8 @@ class _Tally:
     entities: Counter[bytes] = field(default_factory=Counter)
     examples: dict[bytes, bytes] = field(default_factory=dict)
     left_out: int = 0
+    totals: Totals = field(default_factory=Totals)
+    kinds: dict[bytes, Pair] = field(default_factory=dict)  # of what asserts propositions: their names
     triples: list[tuple[bytes, int]] = field(default_factory=list)  # graph, bytes: as they stand in `file`
     file: Path = Path()
 
@@ -211,6 +217,7 @@ class _Counter:
         places: dict[bytes, None] = {}
         graphs: dict[bytes, None] = {b"": None}
         links: set[tuple[bytes, bytes]] = set()
+        read: dict[bytes, set[bytes]] = {}
         quads = tally.quads
         for property, value, graph in rows:
             place = known.get((property, graph))
@@ -221,7 +228,15 @@ class _Counter:
             objects[place].add(value)
             if property in _MATCHES and value[:1] == b"<" and not value.startswith(_OURS):
                 links.add((property, value))
+            if property in READ and value[:1] == b"<":
+                read.setdefault(property, set()).add(value)
         tally.subjects[tuple(places)] += 1
+        if read:
+            for kind in tally.totals.read({type for type, _ in types}, read):
+                # Beside the places of these objects: they come together in the second pass.
+                name = hashlib.blake2b(" ".join(kind).encode(), digest_size=8).hexdigest().encode()
+                tally.kinds[name] = kind
+                objects[name] |= read.get(ASSERTS, set())
         for property, value in links:
             tally.links[_MATCHES[property], _namespace(_text(value))] += 1
         if subject.startswith(_OURS):
@@ -256,6 +271,8 @@ class _Counter:
         all.entities.update(tally.entities)
         all.examples = tally.examples | all.examples
         all.left_out += tally.left_out
+        all.totals.add(tally.totals)
+        all.kinds |= tally.kinds
         with tally.file.open("rb") as triples:
             for graph, size in tally.triples:
                 self._digests[graph].update(triples.read(size))
@@ -268,7 +285,7 @@ class _Counter:
             *(place.classes_here for place in all.places.values() if not place.graph.startswith(_INFERRED))
         )
         tallies: dict[Slice, list[int]] = defaultdict(lambda: [0, 0, 0])
-        slices: dict[bytes, frozenset[Slice]] = {}
+        slices: dict[bytes, frozenset[Slice]] = dict.fromkeys(all.kinds, frozenset())
         for name, place in all.places.items():
             slices[name] = _slices(place, stated)
             for slice in slices[name]:
@@ -277,6 +294,9 @@ class _Counter:
             for places, times in found.items():
                 for slice in frozenset[Slice]().union(*(slices[place] for place in places)):
                     tallies[slice][column] += times
+        for places, times in self.objects.items():
+            for name in all.kinds.keys() & set(places):
+                all.totals.propositions[all.kinds[name]] += times
         return Census(
             {slice: Counts(*tally) for slice, tally in sorted(tallies.items())},
             {_text(graph): entities for graph, entities in sorted(all.entities.items())},
@@ -284,6 +304,7 @@ class _Counter:
             dict(sorted(all.links.items())),
             {_text(graph): digest.hexdigest() for graph, digest in sorted(self._digests.items())},
             all.left_out,
+            all.totals,
         )
 
 

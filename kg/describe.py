@@ -1,7 +1,8 @@
 """What a snapshot says about itself, as graphs in it: `graph:metadata`, `graph:examples`, `graph:prefixes`.
 
 Hides the words for it: DCAT for the dataset, its sources and how to get it; VoID for what is in it, by
-graph, class and property, and for its links; SHACL for questions and prefixes, as SIB's endpoints have them.
+graph, class and property, and for its links; our own for counts by value; SHACL for questions and prefixes,
+as SIB's endpoints have them.
 Nothing here changes from run to run, so that it does not change the hash; times stand in the report.
 Addresses are those below https://w3id.org/stroma/, whichever server answers: a snapshot may move.
 """
@@ -35,6 +36,7 @@ from kg.terms import (
     mint,
     prefixes,
 )
+from kg.totals import Totals
 
 METADATA = mint("graph", "metadata")
 EXAMPLES = mint("graph", "examples")
@@ -115,6 +117,7 @@ def metadata(
         *_graphs(version, sources, counted),
         *_partitions(version, counted),
         *_linksets(version, counted),
+        *_totals(version, counted.totals),
     ]
     own = already + len(set(found)) + 2  # and the two that follow
     total = counted.slices.get(Slice(), Counts(0, 0, 0)).triples
@@ -388,6 +391,32 @@ def _linksets(version: str, counted: Census) -> Iterator[Statement]:
             (target, RDF.type, VOID.Dataset),
             (target, VOID.uriSpace, Literal(namespace)),
         )
+
+
+def _totals(version: str, totals: Totals) -> Iterator[Statement]:
+    """Counts of claims and studies by their values, which VoID has no words for."""
+    for kind, claims in totals.claims.items():
+        evidence, study = kind
+        node = mint("snapshot", version, "count", digest("evidence", evidence, study))
+        yield node, RDF.type, STROMA.ClaimCount
+        yield node, STROMA.countedEvidenceType, NamedNode(evidence)
+        if study:
+            yield node, STROMA.countedStudyType, NamedNode(study)
+        yield node, STROMA.numberOfClaims, _number(claims)
+        yield node, STROMA.numberOfHedgedClaims, _number(totals.hedged[kind])
+    for kind, claims in totals.said.items():
+        level, modality = kind
+        node = mint("snapshot", version, "count", digest("level", level, modality))
+        yield node, RDF.type, STROMA.ClaimCount
+        yield node, STROMA.countedLevel, NamedNode(level)
+        yield node, STROMA.countedModality, NamedNode(modality)
+        yield node, STROMA.numberOfClaims, _number(claims)
+        yield node, STROMA.numberOfPropositions, _number(totals.propositions[kind])
+    for condition, studies in totals.studies.items():
+        node = mint("snapshot", version, "count", digest("condition", condition))
+        yield node, RDF.type, STROMA.StudyCount
+        yield node, STROMA.countedCondition, NamedNode(condition)
+        yield node, STROMA.numberOfStudies, _number(studies)
 
 
 def _in(graph: NamedNode, statements: Iterable[Statement]) -> list[Quad]:

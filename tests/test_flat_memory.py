@@ -15,14 +15,20 @@ from kg.snapshot import Snapshot, write_snapshot
 
 
 def lines(trials: int) -> Iterator[bytes]:
-    """Trials with a type, a name and a condition, sorted as a snapshot is."""
+    """Trials with a type, a name and a condition, each a claim too that asserts what no other does; sorted
+    as a snapshot is."""
     for number in range(trials):
         trial = b"<https://w3id.org/stroma/trial/NCT%08d>" % number
         graph = b"<https://w3id.org/stroma/graph/clinicaltrials> .\n"
         kind = b"<https://w3id.org/stroma/ontology/ClinicalStudy>"
         yield b'%b <http://purl.org/dc/terms/title> "MSC in %d"@en %b' % (trial, number % 50, graph)
         yield b"%b <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> %b %b" % (trial, kind, graph)
-        yield b'%b <https://w3id.org/stroma/ontology/hasCondition> "RA" %b' % (trial, graph)
+        ours = b"%b <https://w3id.org/stroma/ontology/%b> %b %b"
+        proposition = b"<https://w3id.org/stroma/proposition/%d>" % number
+        yield ours % (trial, b"asserts", proposition, graph)
+        yield ours % (trial, b"hasCondition", b'"RA"', graph)
+        yield ours % (trial, b"modality", b"<https://w3id.org/stroma/ontology/ModalityAsserted>", graph)
+        yield ours % (trial, b"statementLevel", b"<https://w3id.org/stroma/ontology/LevelStated>", graph)
 
 
 def peaks(folder: Path, trials: int) -> dict[str, int]:
@@ -42,7 +48,7 @@ def peaks(folder: Path, trials: int) -> dict[str, int]:
         step()
         found[name] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert made[0].quads == 3 * trials
+    assert made[0].quads == 6 * trials
     return found
 
 
