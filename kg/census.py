@@ -121,9 +121,7 @@ class _Place(NamedTuple):
     classes_here: frozenset[bytes]  # of the subject, by this graph
 
     def name(self) -> bytes:
-        """The same in every process: 16 hex digits."""
-        parts = (self.property, self.graph, *sorted(self.classes), b"", *sorted(self.classes_here))
-        return hashlib.blake2b(b" ".join(parts), digest_size=8).hexdigest().encode()
+        return _name(self.property, self.graph, *sorted(self.classes), b"", *sorted(self.classes_here))
 
 
 Places = tuple[bytes, ...]  # names of places
@@ -234,7 +232,7 @@ class _Counter:
         if read:
             for kind in tally.totals.read({type for type, _ in types}, read):
                 # Beside the places of these objects: they come together in the second pass.
-                name = hashlib.blake2b(" ".join(kind).encode(), digest_size=8).hexdigest().encode()
+                name = _name(*(iri.encode() for iri in kind))
                 tally.kinds[name] = kind
                 objects[name] |= read.get(ASSERTS, set())
         for property, value in links:
@@ -295,8 +293,9 @@ class _Counter:
                 for slice in frozenset[Slice]().union(*(slices[place] for place in places)):
                     tallies[slice][column] += times
         for places, times in self.objects.items():
-            for name in all.kinds.keys() & set(places):
-                all.totals.propositions[all.kinds[name]] += times
+            for name in places:
+                if name in all.kinds:
+                    all.totals.propositions[all.kinds[name]] += times
         return Census(
             {slice: Counts(*tally) for slice, tally in sorted(tallies.items())},
             {_text(graph): entities for graph, entities in sorted(all.entities.items())},
@@ -322,6 +321,11 @@ def _slices(place: _Place, stated: frozenset[bytes]) -> frozenset[Slice]:
             *(Slice(graph, _text(type)) for type in place.classes_here),
         }
     )
+
+
+def _name(*parts: bytes) -> bytes:
+    """The same in every process: 16 hex digits."""
+    return hashlib.blake2b(b" ".join(parts), digest_size=8).hexdigest().encode()
 
 
 def _text(term: bytes) -> str:
