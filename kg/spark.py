@@ -1,4 +1,4 @@
-"""Loading on Apache Spark: a partition is a job of one task, which any machine of a cluster can take.
+"""Loading on Apache Spark: some partitions are a job of one task, which any machine of a cluster can take.
 
 Hides pyspark: its settings, how errors come back, and what it does not say, such as that no worker is left.
 Spark itself gives the task of a machine that is lost to another one.
@@ -17,9 +17,11 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from kg.errors import BuildError, StromaError, UsageError
@@ -28,6 +30,9 @@ from loaders import catalog
 
 _JAVA = "-XX:TieredStopAtLevel=1"
 _JOBS = 64  # at once, at most
+# Partitions in a job, at most: it costs 40 ms of a processor, however many there are; to load one, some 150.
+_TOGETHER = 8
+_GATHERING = 0.05  # seconds that a job waits for more of them
 _PATIENCE = 60.0  # seconds without any worker
 _ENDING = 10.0  # seconds for a thread of pyspark's to end, at most
 _LOOPBACK = ("127.", "localhost", "[::1]")
@@ -78,7 +83,14 @@ class Cluster:
     def __init__(self, context: Any, master: str, before: Sequence[threading.Thread]) -> None:
         """`before` are the threads of this process from before the context was made."""
         self._context, self._master, self._before = context, master, before
-        self._threads = ThreadPoolExecutor(_JOBS, thread_name_prefix="spark-job")
+        self._waiting: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._gathering = threading.Lock()  # one at a time, so that a job is full before the next begins
+        self._threads = [
+            threading.Thread(target=self._work, name=f"spark-job-{number}", daemon=True)
+            for number in range(self._jobs)
+        ]
+        for thread in self._threads:
+            thread.start()
         self._alone: float | None = None  # since when no worker was seen
 
     @property
@@ -87,6 +99,10 @@ class Cluster:
 
     @property
     def at_once(self) -> int:
+        return self._jobs * _TOGETHER
+
+    @property
+    def _jobs(self) -> int:
         cores: int = self._context.defaultParallelism
         return min(_JOBS, 2 * cores)
 
@@ -94,7 +110,7 @@ class Cluster:
         """Leave the cluster; what is not done there is given up. The build goes on without Java."""
         bridge = self._context._gateway
         self._context.stop()
-        self._threads.shutdown(cancel_futures=True)
+        self._give_up()
         # pyspark keeps Java, and a thread, for the next context; a process with threads cannot be forked.
         kind = type(self._context)
         kind._gateway = kind._jvm = None
@@ -107,21 +123,49 @@ class Cluster:
                 thread.join(_ENDING)
 
     def submit(self, partition: Partition) -> Future[Loaded]:
-        return self._threads.submit(self._load, partition)
+        asked = _Asked(partition, Future())
+        self._waiting.put(asked)
+        return asked.future
 
-    def _load(self, partition: Partition) -> Loaded:
-        try:
-            found = self._context.parallelize([partition], 1).map(_load).collect()[0]
-        except Exception as problem:
-            raise BuildError(
-                f"source {partition.source}: Spark at {self._master} gave up a partition: "
-                f"{_first_line(problem)}. Nothing was published; what was loaded is kept. Look into the log "
-                "of its workers, and run the same command again"
-            ) from problem
-        if isinstance(found, StromaError):
-            raise found
-        loaded: Loaded = found
-        return loaded
+    def _work(self) -> None:
+        while those := self._gathered():
+            try:
+                found = self._context.parallelize([each.partition for each in those], 1).map(_load).collect()
+            except Exception as problem:
+                told = BuildError(
+                    f"source {those[0].partition.source}: Spark at {self._master} gave up a partition: "
+                    f"{_first_line(problem)}. Nothing was published; what was loaded is kept. Look into the "
+                    "log of its workers, and run the same command again"
+                )
+                told.__cause__ = problem
+                found = [told] * len(those)
+            for each, gave in zip(those, found, strict=True):
+                if isinstance(gave, StromaError):
+                    each.future.set_exception(gave)
+                else:
+                    each.future.set_result(gave)
+
+    def _gathered(self) -> list[_Asked]:
+        """Partitions for a job: those that come at about the same time. None when there are no more."""
+        those: list[_Asked] = []
+        with self._gathering, suppress(Empty):
+            while len(those) < _TOGETHER:
+                asked = self._waiting.get(timeout=_GATHERING if those else None)
+                if asked is None:
+                    self._waiting.put(None)  # for the next thread
+                    break
+                if asked.future.set_running_or_notify_cancel():
+                    those.append(asked)
+        return those
+
+    def _give_up(self) -> None:
+        """Cancel what no job has taken, and end the threads; those in a job end with it."""
+        with suppress(Empty):
+            while (asked := self._waiting.get_nowait()) is not None:
+                asked.future.cancel()
+        self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def check(self) -> None:
         if not self._master.startswith("spark://") or self._workers():
@@ -139,6 +183,14 @@ class Cluster:
         """How many there are now; the driver is listed among them."""
         listed: int = self._context._jsc.sc().getExecutorMemoryStatus().size()
         return listed - 1
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A partition that somebody waits for."""
+
+    partition: Partition
+    future: Future[Loaded]
 
 
 def _load(partition: Partition) -> Loaded | StromaError:
