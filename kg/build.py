@@ -25,7 +25,7 @@ from kg import ontology as ontologies
 from kg.canned import Catalogue
 from kg.changes import note_changes
 from kg.dump import write_dump
-from kg.engine.disk import choose, compressed, prepare
+from kg.engine.disk import choose, prepare
 from kg.errors import OntologyError, ShapeViolation, SnapshotError, UsageError
 from kg.evaluation import evaluate
 from kg.ontology import Ontology
@@ -207,8 +207,6 @@ def _finish(
     tasks = {name: partial(timed, step) for name, step in _last_steps(snapshot, settings).items()}
     for name, took in beside(tasks, processes, progress.step).items():
         report.add_step(name, took)
-    if slower := compressed(snapshot):
-        progress.note(slower)
     replace_reports(snapshot, report.files())
 
 

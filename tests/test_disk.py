@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import subprocess
 import sys
@@ -118,15 +117,20 @@ def test_a_store_of_another_content_or_version_is_written_again(own: Snapshot) -
     assert '"pyoxigraph": "9' not in seal.read_text()
 
 
-def test_a_store_that_the_disk_has_no_room_to_optimize_answers_and_says_so(own: Snapshot) -> None:
-    write_store(own, free_bytes=own.quads * disk.BYTES_ON_DISK - 1)
-    engine = DiskEngine(own, why="KG_ENGINE=disk says so")
-    assert answer(engine, COUNT) == b"n\r\n2003\r\n"
-    assert re.match(r"KG_ENGINE=disk says so\. Its store is compressed.*start again", engine.status.why)
-    # As it says: removed, it is written anew, in the form there is room for now.
-    shutil.rmtree(own.folder / disk.STORE)
-    assert answer(engine, COUNT) == b"n\r\n2003\r\n"
-    assert engine.status.why == "KG_ENGINE=disk says so"
+def test_a_store_of_which_some_quads_are_sorted_first_holds_all_of_them(
+    own: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_FIRST", 500)
+    write_store(own)
+    assert answer(DiskEngine(own), COUNT) == b"n\r\n2003\r\n"
+
+
+def test_a_disk_without_room_for_a_store_is_told_before_it_is_full(own: Snapshot) -> None:
+    room = own.quads * disk._BYTES_SMALL
+    with pytest.raises(SnapshotError, match=r"2,003 quads needs 1 MB .*Make room.*KG_ENGINE=memory"):
+        write_store(own, free_bytes=room - 1)
+    assert not list(own.folder.glob("*store*"))
+    write_store(own, free_bytes=room)
 
 
 def test_damaged_data_are_told_and_leave_no_store(own: Snapshot) -> None:

@@ -26,7 +26,7 @@ from typing import Any, cast
 from kg.engine import Answer, Dataset, Figures, Limits, Status, guard, query_hash, sandbox, worker
 from kg.engine.body import Body, Spool
 from kg.engine.crashes import Crashes
-from kg.engine.disk import BYTES_PER_QUAD, compressed
+from kg.engine.disk import BYTES_PER_QUAD
 from kg.engine.extensions import unsupported
 from kg.engine.federation import Federation
 from kg.engine.formats import BY_KEY, Format
@@ -312,11 +312,8 @@ class MemoryEngine:
             long=self._lanes.long,
             locks=dict(self._locks),
             holds=self.holds,
-            why=self._why_held(),
+            why=self._why,
         )
-
-    def _why_held(self) -> str:
-        return self._why
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -849,9 +846,6 @@ class DiskEngine(MemoryEngine):
     """A snapshot on disk (`kg.engine.disk`) that `workers` processes open; all else is the same."""
 
     holds = "disk"
-
-    def _why_held(self) -> str:
-        return f"{self._why}. {slower}" if (slower := compressed(self._snapshot)) else self._why
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
