@@ -74,12 +74,13 @@ def test_a_function_tells_its_parameters_types_and_columns(client: Client) -> No
     assert [(each.name, each.default, each.annotation) for each in parameters.values()] == [
         ("since", "2017-01-01", str),
         ("least", 20, int),
+        ("condition", "MONDO:0008383", str),
     ]
     assert inspect.signature(function).return_annotation is Answer
     assert inspect.signature(client.doses_for_body_weight).parameters["weight"].default == 70.0
     assert inspect.signature(client.findings).parameters["severity"].annotation == str | None
     said = inspect.getdoc(function) or ""
-    assert said.startswith("Which MSC trials have started since this day")
+    assert said.startswith("Which MSC trials in this condition have started since this day")
     assert "since: First day. It takes a date such as 2024-01-31" in said
     assert "participants: Participants" in said
     assert "trials_started_since" in dir(client)

@@ -278,6 +278,33 @@ def test_the_graph_of_a_trial_holds_all_that_is_said_of_it_and_of_its_arms(store
         assert {(row["predicate"], row["object"]) for row in rows if row["subject"] == part} == said
 
 
+def test_the_papers_of_one_trial_are_its_rows_of_the_papers_of_all(store: Store) -> None:
+    of_all = expected("papers-of-trials")
+    for trial in ("NCT01547091", "NCT03333681"):
+        its = [{**row, "id": trial} for row in ask(store, "papers-of-a-trial", trial=f"trial:{trial}")]
+        assert its == [row for row in of_all if row["id"] == trial] != []
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "adverse-events-reported",
+        "doses-by-study",
+        "doses-for-body-weight",
+        "doses-in-cells",
+        "identifiers-of-trials",
+        "papers-of-trials",
+        "products-of-a-tissue",
+        "routes-by-tissue",
+        "trials-started-since",
+    ],
+)
+def test_a_question_about_a_condition_tells_of_its_studies_alone(store: Store, id: str) -> None:
+    # Rheumatoid arthritis is an autoimmune disease; no study here that gives a product is about lupus.
+    assert ask(store, id, condition="MONDO:0007179") == expected(id)
+    assert ask(store, id, condition="MONDO:0007915") == []
+
+
 def test_a_part_of_a_tissue_counts_for_the_whole(store: Store) -> None:
     # Wharton's jelly is part of the cord: its products are among those of the cord, never the other way.
     whole = {row["productIri"] for row in ask(store, "products-of-a-tissue")}

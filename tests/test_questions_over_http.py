@@ -252,7 +252,8 @@ def test_every_example_of_a_parameter_is_taken(web: httpx.Client) -> None:
 def test_the_list_tells_parameters_and_columns(web: httpx.Client) -> None:
     listed = {each["id"]: each for each in web.get("/queries").json()["questions"]}
     assert set(listed) == set(CATALOGUE)
-    (weight,) = listed["doses-for-body-weight"]["parameters"]
+    weight, condition = listed["doses-for-body-weight"]["parameters"]
+    assert (condition["name"], condition["default"]) == ("condition", "MONDO:0008383")
     assert (weight["name"], weight["type"], weight["default"]) == ("weight", "decimal", "70.0")
     assert set(listed["routes"]["question"]) == {"en", "zh-Hans", "zh-Hant"}
 

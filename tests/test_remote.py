@@ -520,7 +520,6 @@ _TEXT = "CONCAT, COALESCE and GROUP_CONCAT take what is unbound for an empty tex
 _LARGE = "is refused with the dataset written out: SQ074, where it has many alternatives"
 _SLOW = "takes more than ten seconds"
 VIRTUOSO_DIFFERS = {
-    "doses-for-body-weight": _TEXT,
     "effect-sizes": _TEXT,
     "responders-with-intervals": _TEXT,
     "what-may-be-pooled": _TEXT,
