@@ -126,7 +126,7 @@ def test_a_store_of_which_some_quads_are_sorted_first_holds_all_of_them(
 
 
 def test_a_disk_without_room_for_a_store_is_told_before_it_is_full(own: Snapshot) -> None:
-    room = own.quads * disk._BYTES_SMALL
+    room = own.quads * disk.BYTES_WHILE_WRITTEN
     with pytest.raises(SnapshotError, match=r"2,003 quads needs 1 MB .*Make room.*KG_ENGINE=memory"):
         write_store(own, free_bytes=room - 1)
     assert not list(own.folder.glob("*store*"))

@@ -40,9 +40,8 @@ OPEN_FILES = 4096  # that a worker may hold; a store of 100 million quads has so
 BYTES_PER_QUAD = 400  # in memory, about; measured on the embedded graph and on ten times its size
 # RocksDB compresses what it merges into an index that has half a gigabyte already, and not before: so many
 # quads are sorted first, and the rest is merged into them. Read as fast, in half the bytes (0063).
-_FIRST = 11_000_000
-# A quad takes 320 bytes of a small store, 165 of a large one, and while it is written at most:
-_BYTES_SMALL, _BYTES_LARGE = 360, 240
+_FIRST = 14_000_000
+BYTES_WHILE_WRITTEN = 360  # a quad; it takes 320 in the end, of a large store 170; measured up to 40 million
 _LOOK = 1.0  # seconds between two looks at whether the process that wants a store is there
 _MEMORY_SHARE = 0.5  # of the memory that is free; the rest is for what queries need and for the next snapshot
 
@@ -146,8 +145,7 @@ def prepare(snapshot: Snapshot) -> None:
 def _fill(snapshot: Snapshot, folder: Path, free_bytes: int | None) -> None:
     open_snapshot(snapshot.folder, verify=True)
     free = shutil.disk_usage(folder).free if free_bytes is None else free_bytes
-    first = min(snapshot.quads, _FIRST)
-    needed = first * _BYTES_SMALL + (snapshot.quads - first) * _BYTES_LARGE
+    needed = snapshot.quads * BYTES_WHILE_WRITTEN
     if needed > free:
         # Said before: RocksDB does not say so where it has no room to sort what it took.
         raise SnapshotError(
