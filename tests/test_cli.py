@@ -83,6 +83,7 @@ def test_a_question_is_asked_by_its_name_with_parameters(embedded: Snapshot) -> 
     [
         (("query", "registered-by-phase"), "", 2, "did you mean registered-by-phase-and-status"),
         (("query", "gone.rq"), "", 2, "gone.rq: there is no such file"),
+        (("query", "/"), "", 2, "/: is a folder"),
         (("query", "-", "--format", "pdf"), COUNT, 2, "'pdf'"),
         (("query", "-", "--format", "turtle"), COUNT, 2, "turtle"),
         (("query", "-", "--param", "x=1"), COUNT, 2, "--param is for questions"),

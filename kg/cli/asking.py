@@ -81,7 +81,7 @@ def _text_of(what: str, values: Mapping[str, str], settings: Settings) -> str:
 
     if what != "-" and not Path(what).is_file():
         if what.endswith((".rq", ".sparql")) or "/" in what:
-            raise UsageError(f"{what}: there is no such file")
+            raise UsageError(f"{what}: {'is a folder' if Path(what).is_dir() else 'there is no such file'}")
         return Catalogue.read(settings.root / "queries")[what].bind(values)
     if values:
         raise UsageError("--param is for questions by name; in a file, write the value into its VALUES block")
