@@ -146,7 +146,7 @@ class Cluster:
                     each.future.set_result(gave)
 
     def _gathered(self) -> list[_Asked]:
-        """Partitions for a job: those that come at about the same time. None when there are no more."""
+        """Partitions for a job: those that come at about the same time; empty when there are no more."""
         those: list[_Asked] = []
         with self._gathering, suppress(Empty):
             while len(those) < _TOGETHER:

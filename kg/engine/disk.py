@@ -4,8 +4,8 @@ Hides when the store is written and what makes it valid: it is written once, by 
 the same settings would open it and else by the first that does, beside the snapshot's data, by a process of
 its own (RocksDB's threads do not survive a fork), under a lock, and renamed to its name when it is complete.
 It is never written again, so that any number of processes, of any number of servers, may read it at once.
-Hides, too, how RocksDB comes to sort what it took in bulk, so that a lookup reads one place,
-and to compress it.
+Hides, too, how RocksDB comes to sort what it took in bulk, so that a lookup reads one place, and to compress
+it.
 
     var/snapshots/2026-11-22-0a1b2c3d4e5f/store/    the store, and `store.json` that says what it holds
 """
