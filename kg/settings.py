@@ -51,6 +51,7 @@ class Settings:
     engine: str = "auto"  # holds the graph: "memory", "disk", "auto" (by size), or a SPARQL server's address
     remote_user: str = ""  # who we are at that server, and where `kg publish` writes; "": nobody
     remote_password: str = field(default="", repr=False)
+    publish_seconds: float = 3600.0  # a server that `kg publish` writes to may keep silent for so long
     workers: int = 2  # queries evaluated at once
     queue: int = 64  # queries that may wait; one more gets 503
     long_seconds: float = 0.1  # of a processor; a query that takes more goes on beside, at a low priority
@@ -89,6 +90,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, value, least, most in (
             ("port", self.port, 0, 65_535),
+            ("publish_seconds", self.publish_seconds, 0.001, 10**7),
             ("admin_port", self.admin_port or 0, 0, 65_535),
             ("workers", self.workers, 1, 1_024),
             ("queue", self.queue, 0, 1_000_000),
@@ -163,6 +165,7 @@ class Settings:
             ("engine", str),
             ("remote_user", str),
             ("remote_password", str),
+            ("publish_seconds", float),
             ("workers", int),
             ("queue", int),
             ("long_seconds", float),

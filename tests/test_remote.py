@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +15,12 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -384,6 +386,104 @@ def test_a_store_that_refuses_is_told_with_its_words(box: Oxigraph, tmp_path: Pa
         publish_to(one, box.query, wrong)
 
 
+class Between(BaseHTTPRequestHandler):
+    """A Graph Store that hands what `reply` did not answer on to the real one `behind`."""
+
+    behind: str
+    reply: Callable[[Between, str], bool]
+
+    def _answer(self) -> None:
+        size = self.headers.get("Content-Length")
+        chunked = self.headers.get("Transfer-Encoding") == "chunked"
+        content = self.rfile.read(int(size or 0)) + (b"".join(self._chunks()) if chunked else b"")
+        graph = parse_qs(urlsplit(self.path).query)["graph"][0]
+        if not type(self).reply(self, graph):
+            headers = {"Content-Type": self.headers.get("Content-Type", "")}
+            done = httpx.request(
+                self.command, self.behind, params={"graph": graph}, content=content, headers=headers
+            )
+            send(self, done.status_code, "text/plain", done.content)
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    do_PUT = do_DELETE = _answer
+
+    def log_message(self, *words: object) -> None:
+        return
+
+
+@contextmanager
+def store_before(box: Oxigraph, reply: Callable[[Between, str], bool]) -> Iterator[str]:
+    """A Graph Store before that of a server; `reply(request, graph)` says whether it has answered itself."""
+    kind = type("BetweenOne", (Between,), {"behind": box.store, "reply": staticmethod(reply)})
+    running = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{running.server_port}/store"
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+def test_a_store_that_takes_a_graph_and_never_answers_is_given_up(
+    empty_box: Oxigraph, tmp_path: Path
+) -> None:
+    made, done = snapshot(FIRST, tmp_path), threading.Event()
+    publish(made, tmp_path)
+
+    def never(request: Between, graph: str) -> bool:
+        return graph == f"{G}two" and done.wait(20)
+
+    with store_before(empty_box, never) as store:
+        began = time.monotonic()
+        cut = kg_publish(tmp_path, "--to", empty_box.query, "--store", store, KG_PUBLISH_SECONDS="0.7")
+        assert time.monotonic() - began < 15
+        done.set()
+    assert cut.returncode == 7
+    said = rf"{store} said nothing for 0\.7 s \(PUT of <.*two>\).*Nothing is lost.*publish again"
+    assert re.search(said, " ".join(cut.stderr.split())), cut.stderr
+    with pytest.raises(SnapshotError, match="it is half loaded"):
+        answers(RemoteEngine(made, empty_box.query), "ASK {}")
+    assert put(empty_box, made) == 1
+
+
+def test_an_endpoint_that_never_says_what_stands_there_is_given_up(tiny: Snapshot) -> None:
+    with (
+        server(tiny.hash, lambda h: None, before=lambda: time.sleep(2)) as url,
+        GraphStore(url) as target,
+        pytest.raises(EndpointError, match=r"said nothing for 0\.3 s \(a query of what stands there\)"),
+    ):
+        publish_to(tiny, url, target, patience=0.3)
+
+
+def test_a_virtuoso_that_takes_the_call_and_says_nothing_is_given_up(
+    empty_box: Oxigraph, tmp_path: Path
+) -> None:
+    if not has_virtuoso():
+        pytest.skip(NO_VIRTUOSO)
+    publish(snapshot(FIRST, tmp_path), tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sql = f"127.0.0.1:{silent.getsockname()[1]}"
+        options = ("--to", empty_box.query, "--isql", sql, "--folder", str(tmp_path))
+        who = {"KG_REMOTE_USER": "dba", "KG_REMOTE_PASSWORD": "s3cr3t-word", "KG_PUBLISH_SECONDS": "0.7"}
+        cut = kg_publish(tmp_path, *options, **who)
+    assert cut.returncode == 7
+    assert f"Virtuoso at {sql} said nothing for 0.7 s" in cut.stderr
+    assert "s3cr3t-word" not in cut.stdout + cut.stderr
+    assert not [each for each in Path("/proc").glob("[0-9]*/cmdline") if sql in _text(each)]  # isql is gone
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""  # it ended meanwhile
+
+
 # ------------------------------------------------------------------------------------ Virtuoso's loader
 
 
@@ -709,7 +809,8 @@ def send(
     handler.send_header("Content-Type", kind)
     handler.send_header("Content-Length", str(len(body) if length is None else length))
     handler.end_headers()
-    handler.wfile.write(body)
+    with suppress(ConnectionError):  # who waits no longer has left
+        handler.wfile.write(body)
 
 
 JSON = "application/sparql-results+json"

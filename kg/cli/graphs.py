@@ -172,13 +172,15 @@ def publish(
     """Put a snapshot on another server, graph by graph; then serve from it with KG_ENGINE=URL.
 
     A graph that stands there already is not sent again, so a publication that was cut goes on. Graphs that
-    are not ours are left alone. KG_REMOTE_USER and KG_REMOTE_PASSWORD say who we are there.
+    are not ours are left alone. KG_REMOTE_USER and KG_REMOTE_PASSWORD say who we are there; a server that
+    says nothing for KG_PUBLISH_SECONDS is given up.
     """
     from kg.engine.publishing import GraphStore, VirtuosoLoader, publish_to
     from kg.settings import reached
 
     settings = settings_here()
     to, user, password = reached(to, settings.remote_user, settings.remote_password)
+    patience = settings.publish_seconds
     chosen = named_snapshot(snapshot, settings)
     if bool(store) == bool(isql):
         raise UsageError("give --store URL (any server with a Graph Store), or --isql HOST:PORT (Virtuoso)")
@@ -199,11 +201,13 @@ def publish(
                 raise UsageError(
                     "--isql needs KG_REMOTE_USER and KG_REMOTE_PASSWORD, which say who may load there"
                 )
-            loader = VirtuosoLoader(isql, folder, user, password)
-            sent = publish_to(chosen, to, loader, user=user, password=password, told=told)
+            loader = VirtuosoLoader(isql, folder, user, password, patience=patience)
+            sent = publish_to(chosen, to, loader, user=user, password=password, told=told, patience=patience)
         else:
-            with GraphStore(store, user, password) as target:
-                sent = publish_to(chosen, to, target, user=user, password=password, told=told)
+            with GraphStore(store, user, password, patience=patience) as target:
+                sent = publish_to(
+                    chosen, to, target, user=user, password=password, told=told, patience=patience
+                )
     print(f"{chosen.name}: {sent} of {len(chosen.graphs)} graphs sent; {to} holds it")
 
 

@@ -45,6 +45,8 @@ _ASK_STATE = (
 )
 _ASK_GRAPHS = "SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } }"
 _JSON = "application/sparql-results+json"
+# A PUT of a large graph, or its load, is answered only at its end.
+PATIENCE = 3600.0
 _NUMBER = re.compile(rb'"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)"\^\^<http://www\.w3\.org/2001/XMLSchema#')
 
 
@@ -96,6 +98,21 @@ async def read_mark(client: httpx.AsyncClient, url: str) -> tuple[Mark | None, s
 
 def _silent(url: str, problem: str) -> EndpointError:
     return EndpointError(f"{url} does not answer ({problem}); is it running, is the address right?")
+
+
+def _lost(url: str, what: str, patience: float, problem: httpx.HTTPError) -> EndpointError:
+    """What a publication says of a server that it lost, or waits for no longer."""
+    if isinstance(problem, httpx.ReadTimeout | httpx.WriteTimeout):
+        return _too_silent(url, what, patience)
+    return _silent(url, f"{type(problem).__name__}: {problem}")
+
+
+def _too_silent(who: str, what: str, patience: float) -> EndpointError:
+    return EndpointError(
+        f"{who} said nothing for {patience:g} s ({what}), so we wait no longer. Nothing is lost, and nothing "
+        "there is taken for complete. Look whether it is well, or allow it more (KG_PUBLISH_SECONDS), and "
+        "publish again; it goes on from here"
+    )
 
 
 def _rows(response: httpx.Response, url: str, *names: str) -> list[tuple[str, ...]]:
@@ -159,10 +176,12 @@ def publish_to(
     user: str = "",
     password: str = "",
     told: Told = _quiet,
+    patience: float = PATIENCE,
 ) -> int:
     """Put a snapshot on the server with the query endpoint `url`; returns how many graphs were sent.
 
-    `user` and `password` are for what is read there; what is written goes by `target`.
+    `user` and `password` are for what is read there; what is written goes by `target`. An answer that is read
+    may keep silent for `patience` seconds.
 
     Raises EndpointError where the server fails or another publication to it begins, UsageError where one runs
     here; what is there then is marked as half loaded, and the same call goes on with what is missing.
@@ -175,7 +194,7 @@ def publish_to(
     with (
         _alone(url),
         httpx.Client(
-            trust_env=False, timeout=httpx.Timeout(60, read=600), auth=access(user, password)
+            trust_env=False, timeout=httpx.Timeout(60, read=patience), auth=access(user, password)
         ) as client,
     ):
 
@@ -183,7 +202,7 @@ def publish_to(
             try:
                 response = client.post(url, data={"query": query}, headers={"Accept": _JSON})
             except httpx.HTTPError as problem:
-                raise _silent(url, f"{type(problem).__name__}: {problem}") from problem
+                raise _lost(url, "a query of what stands there", patience, problem) from problem
             return _rows(response, url, *names)
 
         def read(query: str) -> Mark | None:
@@ -247,14 +266,18 @@ def _not_followed(path: str, flags: int) -> int:
 
 
 class GraphStore:
-    """A server with the SPARQL 1.1 Graph Store Protocol at `url`; `user` and `password` for basic access."""
+    """A server with the SPARQL 1.1 Graph Store Protocol at `url`; `user` and `password` for basic access.
 
-    def __init__(self, url: str, user: str = "", password: str = "") -> None:
+    It may neither take nor send anything for `patience` seconds before it is given up.
+    """
+
+    def __init__(self, url: str, user: str = "", password: str = "", *, patience: float = PATIENCE) -> None:
         self._url, user, password = reached(url, user, password)
+        self._patience = patience
         self._client = httpx.Client(
             trust_env=False,
             auth=access(user, password),
-            timeout=httpx.Timeout(30.0, read=None, write=None),
+            timeout=httpx.Timeout(30.0, read=patience, write=patience),
         )
 
     def __enter__(self) -> GraphStore:
@@ -291,7 +314,7 @@ class GraphStore:
                 headers={} if content is None else {"Content-Type": "application/n-triples"},
             )
         except httpx.HTTPError as problem:
-            raise _silent(self._url, f"{type(problem).__name__}: {problem}") from problem
+            raise _lost(self._url, f"{method} of <{graph}>", self._patience, problem) from problem
         if response.status_code not in (200, 201, 204) and not (
             method == "DELETE" and response.status_code == 404
         ):
@@ -309,10 +332,12 @@ class VirtuosoLoader:
 
     `server` is HOST:PORT of its SQL port. `folder` is one that Virtuoso may read (DirsAllowed) on its
     machine; files stand there only while they are loaded. The password goes to isql on its command line, as
-    it wants it.
+    it wants it. A graph may take `patience` seconds; then isql is killed.
     """
 
-    def __init__(self, server: str, folder: Path, user: str, password: str) -> None:
+    def __init__(
+        self, server: str, folder: Path, user: str, password: str, *, patience: float = PATIENCE
+    ) -> None:
         found = shutil.which("isql-vt") or shutil.which("isql-v")
         if found is None:
             raise UsageError(
@@ -325,6 +350,7 @@ class VirtuosoLoader:
         self._command = [found, server, user, password, "VERBOSE=OFF", "BANNER=OFF", "ERRORS=STDOUT"]
         self._server = server
         self._folder = folder
+        self._patience = patience
 
     def replace(self, dump: Dump, file: DumpFile) -> None:
         """Load a graph beside the old one, compare its size, and move it over.
@@ -374,8 +400,16 @@ class VirtuosoLoader:
         """Run SQL statements; what isql prints without its prompts. Raises EndpointError where one fails."""
         try:
             done = subprocess.run(
-                self._command, input="\n".join(statements) + "\n", capture_output=True, text=True, check=False
+                self._command,
+                input="\n".join(statements) + "\n",
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=self._patience,
             )
+        except subprocess.TimeoutExpired:  # its words would show the password
+            what = " ".join(statements)[:80]
+            raise _too_silent(f"Virtuoso at {self._server}", what, self._patience) from None
         except OSError as problem:
             raise EndpointError(f"{self._command[0]} cannot be run: {problem}") from problem
         printed = done.stdout.replace("SQL>", "").strip()
