@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -68,7 +71,7 @@ def main(names: list[str]) -> int:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**3
-    machine = f"{os.cpu_count()} cores, {memory} GiB"
+    machine = f"{os.cpu_count()} cores of {_processor()}, {memory} GiB"
     RESULTS.mkdir(exist_ok=True)
     stamp = {"date": date.today().isoformat(), "commit": commit, "machine": machine}
     if names[:1] == ["registry"]:
@@ -90,6 +93,15 @@ def main(names: list[str]) -> int:
                 print(f"{name:8} {what:58} {shown:>10} {unit}", flush=True)
                 writer.writerow([date.today().isoformat(), commit, machine, what, shown, unit])
     return 0
+
+
+def _processor() -> str:
+    """What Linux calls the processor; elsewhere its architecture."""
+    with suppress(OSError):
+        named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
+        if named is not None:
+            return named[1]
+    return platform.machine()
 
 
 if __name__ == "__main__":

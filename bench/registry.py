@@ -49,6 +49,7 @@ from loaders.record import Record
 
 REAL = ROOT.parent / "shared" / "data" / "clinicaltrials"
 STUDIES = 560_000  # of the registry in 2025
+EXPECTED = 70_000_000  # quads, the most that these were expected to give
 PER_FILE = 10_000
 SEED = 7
 
