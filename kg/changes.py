@@ -389,14 +389,20 @@ def noted_changes(snapshot: Snapshot) -> Mapping[str, Any] | None:
 # ----------------------------------------------------------------------------------------- RDF Patch
 
 
-def write_patch(before: Snapshot, after: Snapshot, file: IO[bytes]) -> None:
-    """Write the RDF Patch that makes `after` of `before`; the same two give the same bytes."""
+def write_patch(before: Snapshot, after: Snapshot, file: IO[bytes]) -> int:
+    """Write the RDF Patch that makes `after` of `before`; returns how many quads it adds and removes.
+
+    The same two give the same bytes.
+    """
+    changed = 0
     name = f"{_PATCH_ID}{before.hash[:12]}-{after.hash[:12]}"
     file.write(f'H id <{name}> .\nH from "{before.hash}" .\nH to "{after.hash}" .\nTX .\n'.encode())
     for way, line in _compared(read_lines(before), read_lines(after)):
         if way != "=":
             file.write(way.encode() + b" " + line)
+            changed += 1
     file.write(b"TC .\n")
+    return changed
 
 
 def patched(lines: Iterable[bytes], patch: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,14 +1,17 @@
 """Files by which a snapshot is handed over to another system, with a manifest and checksums.
 
-    <folder>/manifest.json       the snapshot, and each file: form, quads, bytes, SHA-256
+    <folder>/manifest.json       the snapshot, and each file: form, graph, quads, bytes, SHA-256
     <folder>/SHA256SUMS          for `sha256sum --check`
     nquads/part-00000.nq.gz      canonical sorted N-Quads; the first part holds every quad with a blank node
     graph/…, stroma.trig.gz      each graph as N-Triples and Turtle, all as TriG (`kg.dump`)
     jsonld/stroma.jsonld.gz      all graphs, expanded JSON-LD
     parquet/predicate=<IRI>/part-00000.parquet    a table for each predicate (Hive partitions)
+    patch/<older>-<newer>.rdfp.gz                 what makes it of an older snapshot, as an RDF Patch
 
 Hides how each is made in flat memory, and that a folder is complete or not there. Parts can be loaded in any
-order and by different machines: no blank node is in two of them. `lines_of` reads each form back.
+order and by different machines: no blank node is in two of them. The first part has no bound of its own, but
+only axioms have blank nodes, of the ontology and of documents' claims: it does not grow with records.
+`lines_of` reads each form back.
 """
 
 from __future__ import annotations
@@ -29,27 +32,39 @@ from urllib.parse import quote, unquote
 
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, RdfFormat, parse, serialize
 
+from kg.changes import patched, write_patch
 from kg.dump import write_dump
 from kg.errors import SnapshotError, UsageError
 from kg.packing import packed
 from kg.snapshot import Snapshot, line_of, locked_folder, read_lines, sorted_unique
 
 FORMS = ("nquads", "graphs", "jsonld", "parquet")
+PATCH = "patch"  # the form that needs an older snapshot
 PART_QUADS = 1_000_000
 _MANIFEST = "manifest.json"
 NO_PYARROW = "it needs the package pyarrow (pip install pyarrow, in this Python)"
 _ROWS = 50_000  # of a table at once in memory
+_READ_AS = {
+    ".trig.gz": RdfFormat.TRIG,
+    ".ttl.gz": RdfFormat.TURTLE,
+    ".nt.gz": RdfFormat.N_TRIPLES,
+    ".jsonld.gz": RdfFormat.JSON_LD,
+}
 
 
 @dataclass(frozen=True)
 class HandedFile:
-    """One file of a hand-over; `name` is its path below the folder."""
+    """One file of a hand-over; `name` is its path below the folder.
+
+    `graph` is the one graph it is of, None where it is of all; `quads` of a patch what it adds and removes.
+    """
 
     name: str
     form: str
     quads: int
     bytes: int
     sha256: str
+    graph: str | None = None
 
 
 def available() -> tuple[str, ...]:
@@ -58,17 +73,27 @@ def available() -> tuple[str, ...]:
 
 
 def hand_over(
-    snapshot: Snapshot, folder: Path, forms: Sequence[str] = FORMS, *, part_quads: int = PART_QUADS
+    snapshot: Snapshot,
+    folder: Path,
+    forms: Sequence[str] = FORMS,
+    *,
+    part_quads: int = PART_QUADS,
+    since: Snapshot | None = None,
 ) -> tuple[HandedFile, ...]:
     """Write a snapshot into a new folder in the given forms; all of it stands there, or nothing.
 
-    `part_quads` is the most that one part of N-Quads holds. Raises UsageError for an unknown form, a folder
-    that is not empty, or a form whose package is not installed; SnapshotError where it cannot be written.
+    `part_quads` is the most that one part of N-Quads holds, but for the first; `since` is the older snapshot
+    that a patch starts from. Raises UsageError for an unknown form, a patch without `since` or the reverse, a
+    folder that is not empty, or a form whose package is missing; SnapshotError where it cannot be written.
     """
     folder = folder.resolve()  # "." has no name, and a draft stands beside the folder to be
     for form in forms:
-        if form not in FORMS:
-            raise UsageError(f"{form}: there is no such form; there are: {', '.join(FORMS)}")
+        if form not in (*FORMS, PATCH):
+            raise UsageError(f"{form}: there is no such form; there are: {', '.join((*FORMS, PATCH))}")
+    if (PATCH in forms) != (since is not None):
+        raise UsageError(
+            "a patch starts from an older snapshot: --form patch and --since SNAPSHOT go together"
+        )
     if "parquet" in forms:
         _pyarrow()
     try:
@@ -85,15 +110,16 @@ def hand_over(
             draft = work / folder.name
             draft.mkdir()
             files = [
-                file for form in dict.fromkeys(forms) for file in _WRITERS[form](snapshot, draft, part_quads)
+                file
+                for form in dict.fromkeys(forms)
+                if form != PATCH
+                for file in _WRITERS[form](snapshot, draft, part_quads)
             ]
-            told = {
-                "snapshot": snapshot.name,
-                "hash": snapshot.hash,
-                "version": snapshot.version,
-                "quads": snapshot.quads,
-                "files": [asdict(file) for file in files],
-            }
+            if since is not None:
+                files.append(_patch(since, snapshot, draft))
+            told = _named(snapshot) | {"files": [asdict(file) for file in files]}
+            if since is not None:
+                told["since"] = _named(since)
             (draft / _MANIFEST).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
             (draft / "SHA256SUMS").write_text("".join(f"{file.sha256}  {file.name}\n" for file in files))
             draft.rename(folder)  # onto nothing or an empty folder; refused where another export was first
@@ -114,13 +140,19 @@ def manifest_of(folder: Path) -> Mapping[str, Any]:
     return read
 
 
-def lines_of(folder: Path, form: str) -> Iterator[bytes]:
+def lines_of(
+    folder: Path, form: str, *, suffix: str = ".trig.gz", older: Iterable[bytes] = ()
+) -> Iterator[bytes]:
     """The canonical lines of a hand-over, read back from one form and in no order.
 
+    Of `graphs`, the files with this suffix are read: `.trig.gz`, `.ttl.gz`, `.nt.gz` (each holds everything).
+    A patch is applied to `older`, the sorted lines of the snapshot that it starts from.
     Each file is compared with its checksum before it is read. Raises SnapshotError naming a file that is cut
-    or damaged, UsageError where that form was not handed over.
+    or damaged, or where `older` is another snapshot; UsageError where that form was not handed over.
     """
     files = [HandedFile(**each) for each in manifest_of(folder)["files"] if each["form"] == form]
+    if form == "graphs":
+        files = [file for file in files if file.name.endswith(suffix)]
     if not files:
         raise UsageError(f"{folder}: holds no {form}; hand it over with `kg export --form {form}`")
     for file in files:
@@ -132,10 +164,15 @@ def lines_of(folder: Path, form: str) -> Iterator[bytes]:
                 yield from lines
         elif form == "parquet":
             yield from _lines_of_table(path)
-        elif file.name.endswith((".trig.gz", ".jsonld.gz")):
-            format = RdfFormat.TRIG if form == "graphs" else RdfFormat.JSON_LD
+        elif form == PATCH:
+            with gzip.open(path, "rb") as entries:
+                yield from patched(older, entries)
+        else:
+            format = next(each for end, each in _READ_AS.items() if path.name.endswith(end))
             with gzip.open(path, "rb") as text:
-                yield from map(line_of, cast(Iterator[Quad], parse(cast(IO[bytes], text), format=format)))
+                for quad in cast(Iterator[Quad], parse(cast(IO[bytes], text), format=format)):
+                    graph = quad.graph_name if file.graph is None else _term(file.graph)
+                    yield line_of(Quad(quad.subject, quad.predicate, quad.object, graph))
 
 
 # --------------------------------------------------------------------------------------- N-Quads in parts
@@ -194,7 +231,7 @@ def _graphs(snapshot: Snapshot, folder: Path, part_quads: int) -> Iterator[Hande
         target = folder / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(dump.path(file.name), target)
-        yield _handed(folder, file.name, "graphs", file.quads)
+        yield _handed(folder, file.name, "graphs", file.quads, file.graph)
 
 
 def _jsonld(snapshot: Snapshot, folder: Path, part_quads: int) -> Iterator[HandedFile]:
@@ -289,11 +326,31 @@ def _term(text: str) -> Any:
     return BlankNode(text[2:]) if text.startswith("_:") else NamedNode(text)
 
 
+# ---------------------------------------------------------------------------------------------- RDF Patch
+
+
+def _patch(older: Snapshot, newer: Snapshot, folder: Path) -> HandedFile:
+    name = f"patch/{older.hash[:12]}-{newer.hash[:12]}.rdfp.gz"
+    (folder / PATCH).mkdir()
+    with packed(folder / name) as file:
+        changed = write_patch(older, newer, cast(IO[bytes], file))
+    return _handed(folder, name, PATCH, changed)
+
+
 # ---------------------------------------------------------------------------------------------- what all do
 
 
-def _handed(folder: Path, name: str, form: str, quads: int) -> HandedFile:
-    return HandedFile(name, form, quads, (folder / name).stat().st_size, _sha256(folder / name))
+def _named(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "snapshot": snapshot.name,
+        "hash": snapshot.hash,
+        "version": snapshot.version,
+        "quads": snapshot.quads,
+    }
+
+
+def _handed(folder: Path, name: str, form: str, quads: int, graph: str | None = None) -> HandedFile:
+    return HandedFile(name, form, quads, (folder / name).stat().st_size, _sha256(folder / name), graph)
 
 
 def _sha256(path: Path) -> str:

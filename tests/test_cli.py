@@ -361,6 +361,18 @@ def test_export_writes_every_form_and_says_what_and_how_much(var: Path, tmp_path
     assert (again.returncode, "is not empty; give a new folder" in again.stderr) == (2, True)
 
 
+def test_an_exported_patch_is_applied_as_it_is(var: Path, older: Snapshot, tmp_path: Path) -> None:
+    done = kg(var, "export", str(tmp_path / "over"), "--form", "patch", "--since", str(older.folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    told = manifest_of(tmp_path / "over")
+    (file,) = told["files"]
+    made = kg(var, "patch", str(tmp_path / "over" / file["name"]), "--of", str(older.folder))
+    assert (made.returncode, made.stderr) == (0, "")
+    assert hashlib.sha256(made.stdout.encode()).hexdigest() == told["hash"]
+    alone = kg(var, "export", str(tmp_path / "more"), "--form", "patch")
+    assert (alone.returncode, "--form patch and --since SNAPSHOT go together" in alone.stderr) == (2, True)
+
+
 def test_export_without_pyarrow_writes_the_rest_and_says_what_is_missing(var: Path, tmp_path: Path) -> None:
     # As where it is not installed: Python reads this file first.
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['pyarrow'] = None")

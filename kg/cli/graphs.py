@@ -126,6 +126,7 @@ def info(
     "Hand the graph over to another system, as files.",
     "kg export handover",
     "kg export handover --form nquads --form parquet --snapshot 2026-11-22",
+    "kg export changes --form patch --since 2026-11-22",
     name="export",
 )
 def hand_over(
@@ -133,21 +134,33 @@ def hand_over(
     form: Annotated[
         list[str] | None,
         typer.Option(
-            help="nquads, graphs, jsonld, parquet; may be repeated. Default: all (parquet with pyarrow)."
+            help="nquads, graphs, jsonld, parquet, patch; may be repeated. Default: all (parquet with "
+            "pyarrow, patch with --since)."
         ),
     ] = None,
     snapshot: Annotated[str, typer.Option(help="A version, name, hash or folder, or current.")] = "current",
-    part: Annotated[int, typer.Option(help="Quads in one part of N-Quads, at most.", min=1)] = 1_000_000,
+    part: Annotated[
+        int,
+        typer.Option(
+            help="Quads in one part of N-Quads, at most; the first has all with blank nodes.", min=1
+        ),
+    ] = 1_000_000,
+    since: Annotated[
+        str | None, typer.Option(metavar="SNAPSHOT", help="The older snapshot that a patch starts from.")
+    ] = None,
 ) -> None:
     """Write a snapshot as sorted N-Quads in parts, Turtle and TriG, JSON-LD and Parquet, with checksums.
 
     No blank node is in two parts of N-Quads, so parts can be loaded in any order and by different machines.
-    What changed since another snapshot: `kg diff A B --format patch`.
+    With --since, what changed as an RDF Patch, too: `kg patch FILE --of SNAPSHOT` applies it.
     """
-    from kg.handover import NO_PYARROW, available
+    from kg.handover import NO_PYARROW, PATCH, available
     from kg.handover import hand_over as run
 
-    files = run(named_snapshot(snapshot, settings_here()), to, form or available(), part_quads=part)
+    settings = settings_here()
+    older = None if since is None else named_snapshot(since, settings)
+    forms = form or (available() if older is None else (*available(), PATCH))
+    files = run(named_snapshot(snapshot, settings), to, forms, part_quads=part, since=older)
     for each in dict.fromkeys(file.form for file in files):
         mine = [file for file in files if file.form == each]
         print(f"{each:<8}  {len(mine):>5,} files  {sum(file.bytes for file in mine):>13,} bytes")
@@ -239,13 +252,17 @@ def diff_snapshots(
 @verb(
     "Make a newer graph of an older copy by a patch.",
     "kg patch changes.rdfp --of 2026-11-22 > graph.nq",
+    "kg patch handover/patch/0a1b2c3d4e5f-5f4e3d2c1b0a.rdfp.gz --of 2026-11-22 > graph.nq",
     "kg patch changes.rdfp --of stroma.nq.gz > graph.nq",
 )
 def patch(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="What `kg diff A B --format patch` wrote.", exists=True, dir_okay=False
+            metavar="FILE",
+            help="What `kg diff A B --format patch` or `kg export --since A` wrote (.rdfp, .rdfp.gz).",
+            exists=True,
+            dir_okay=False,
         ),
     ],
     of: Annotated[
@@ -259,17 +276,13 @@ def patch(
     from kg.changes import patched
     from kg.snapshot import read_lines
 
-    def old() -> Iterator[bytes]:
-        copy = Path(of)
-        if not copy.is_file():
-            yield from read_lines(named_snapshot(of, settings_here()))
-            return
+    def lines(path: Path) -> Iterator[bytes]:
         try:
-            with (gzip.open if copy.suffix == ".gz" else open)(copy, "rb") as lines:
-                yield from lines
+            with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as found:
+                yield from found
         except (OSError, EOFError, zlib.error) as problem:
-            raise SnapshotError(f"{copy}: cannot be read ({problem}); download it again") from problem
+            raise SnapshotError(f"{path}: cannot be read ({problem}); download it again") from problem
 
-    with file.open("rb") as entries:
-        sys.stdout.buffer.writelines(patched(old(), entries))
+    old = lines(Path(of)) if Path(of).is_file() else read_lines(named_snapshot(of, settings_here()))
+    sys.stdout.buffer.writelines(patched(old, lines(file)))
     sys.stdout.buffer.flush()
