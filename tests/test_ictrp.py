@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
+from kg import loading
 from kg.errors import BadValue, SourceError, UnknownValue
 from kg.parts import Part
+from kg.report import Quiet
 from kg.terms import DCTERMS, RDF, STROMA, XSD, compress, expand, mint
 from loaders import catalog
 from loaders.tables import MAX_FIELD
@@ -234,9 +236,15 @@ def test_a_document_type_declaration_is_refused(tmp_path: Path) -> None:
         load(tmp_path, bomb)
 
 
-def test_a_trial_that_comes_twice_is_refused(tmp_path: Path) -> None:
+def test_a_trial_that_comes_twice_and_differs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"record ChiCTR2000030088.*also stands in"):
-        load(tmp_path, xml(REAL, REAL))
+        load(tmp_path, xml(REAL, {**REAL, "Phase": "1"}))
+
+
+def test_an_exact_repeat_of_a_trial_comes_once(tmp_path: Path) -> None:
+    quads, part = load(tmp_path, xml(REAL, REAL))
+    assert part.account.records == 1
+    assert quads == load(tmp_path, xml(REAL))[0]
 
 
 def test_a_field_that_comes_twice_is_refused(tmp_path: Path) -> None:
@@ -270,3 +278,42 @@ def test_without_an_export_the_source_is_empty() -> None:
     part = catalog.load("ictrp")
     assert list(part.quads) == []
     assert part.account.records == part.source.expected.records == 0
+
+
+# ------------------------------------------------------------------------------------ in partitions
+
+
+def loaded(path: Path, var: Path, on: str = "processes:1") -> tuple[list[bytes], set[str]]:
+    """The lines of a build that loads an export, and the names of the partitions that are kept then."""
+    work = var / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    with loading.workers(on) as them:
+        source = loading.load(catalog.describe("ictrp"), [path], var, work, them, Quiet())
+    with source.file.open("rb") as file:
+        lines = list(loading.read_lines(file))
+    return lines, {each.name for each in (var / loading.FOLDER / "ictrp").glob("*.json")}
+
+
+def test_the_real_export_loads_in_partitions_by_processes_to_the_same_lines(
+    export: tuple[list[Quad], Part], shared: Path, tmp_path: Path
+) -> None:
+    quads, _ = export
+    path = shared / "data" / "ictrp" / "ICTRP-Results_18Mar2020.xml"
+    lines, partitions = loaded(path, tmp_path, "processes:2")
+    assert lines == sorted({str(quad).encode() + b" .\n" for quad in quads})
+    assert len(partitions) > 10
+
+
+def test_a_trial_that_is_corrected_costs_its_own_partition_alone(shared: Path, tmp_path: Path) -> None:
+    text = (shared / "data" / "ictrp" / "ICTRP-Results_18Mar2020.xml").read_text("utf-8")
+    path, var = tmp_path / "export.xml", tmp_path / "var"
+    path.write_text(text, "utf-8")
+    before, kept = loaded(path, var)
+    # The trial has a line more, so that all behind it stand elsewhere.
+    path.write_text(text.replace("<Phase>0</Phase>", "\n<Phase>1</Phase>", 1), "utf-8")
+    after, now = loaded(path, var)
+    assert len(now - kept) == 1
+    number = f"<{STROMA.recordLine.value}>".encode()
+    gone, come = set(before) - set(after), set(after) - set(before)
+    assert sum(number in line for line in come) > 100, "the lines of those behind it are told anew"
+    assert sum(number not in line for line in (*gone, *come)) < 10

@@ -599,13 +599,15 @@ def test_a_record_that_comes_again_and_differs_is_refused(studies: list[bytes], 
 # ------------------------------------------------------------------------------------- dividing
 
 
-def test_a_loader_that_divides_its_files_reads_nothing_else(records: Path) -> None:
+@pytest.mark.parametrize("source", ["clinicaltrials", "ictrp"])
+def test_a_loader_that_divides_its_files_reads_nothing_else(source: str, records: Path, shared: Path) -> None:
     """What is kept is known by the partition and the code: so nothing else may matter."""
+    file = records if source == INFO.name else shared / "data" / "ictrp" / "ICTRP-Results_18Mar2020.xml"
     program = f"""
 import sys
 from pathlib import Path
 from loaders import catalog
-partitions = list(catalog.divide("clinicaltrials", [Path({str(records)!r})]))
+partitions = list(catalog.divide({source!r}, [Path({str(file)!r})]))
 catalog.load_partition(partitions[0])  # imports, and what is read once
 opened = []
 sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)

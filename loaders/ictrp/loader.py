@@ -15,13 +15,13 @@ from pathlib import Path
 from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.errors import UnknownValue
-from kg.parts import SourceInfo
+from kg.parts import SourceInfo, Unit
 from kg.terms import DCTERMS, OBO, PROV, RDF, RDFS, STROMA, XSD, expand, mint
 from loaders import privacy
 from loaders.claims import BY_PATTERN, asserts, rests_on
 from loaders.emit import Graph, date, integer, slug, string
+from loaders.ictrp import read as reading
 from loaders.ictrp import words
-from loaders.ictrp.read import records
 from loaders.record import Record
 
 _ORGANIZATION = expand("foaf:Organization")
@@ -64,9 +64,21 @@ _YEARS = {
 
 
 def read(files: Sequence[Path], info: SourceInfo) -> Iterator[Record]:
-    """The trials of the given exports; raises SourceError for a file that is not one or is damaged."""
-    for path in files:
-        yield from records(path, info.name)
+    """The trials of the given exports, streamed; an exact repeat of a trial comes once.
+
+    Raises SourceError for a file that is no export or is damaged.
+    """
+    yield from reading.records(files, info.name)
+
+
+def units(files: Sequence[Path], info: SourceInfo) -> Iterator[Unit]:
+    """The trials in pieces that `of_unit` reads one by one; raises SourceError for damaged input."""
+    yield from reading.units(files, info.name)
+
+
+def of_unit(unit: Unit, info: SourceInfo) -> Iterator[Record]:
+    """The trial of a piece."""
+    yield reading.of_unit(unit, info.name)
 
 
 def quads(record: Record, graph: Graph) -> Iterator[Quad]:

@@ -1,17 +1,20 @@
-"""The export's XML as records, streamed.
+"""The export's XML in pieces, a trial each, and these as records; streamed.
 
 Hides the parser: nothing is kept but the trial being read, a document type declaration (the way to
-entity bombs) is refused, and a monstrous field is refused before it is whole.
+entity bombs) is refused, and a monstrous field is refused before it is whole. A piece is the trial's fields
+as JSON, so that what reads it needs neither the rest of the file nor the parser.
 """
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.parsers import expat
 
 from kg.errors import BadValue, SourceError
+from kg.parts import Unit
 from loaders.record import Record
 from loaders.tables import MAX_FIELD
 
@@ -19,24 +22,45 @@ ROOT_TAG = "Trials_downloaded_from_ICTRP"
 _CHUNK = 1 << 16
 
 
-def records(path: Path, source: str) -> Iterator[Record]:
-    """The trials of one export, in order; raises SourceError naming file and line for damaged XML."""
-    export = _Export(path.name, source)
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            export.feed(chunk)
-            while export.done:
-                yield export.done.popleft()
-    export.feed(b"", final=True)
-    while export.done:
-        yield export.done.popleft()
+def records(files: Sequence[Path], source: str) -> Iterator[Record]:
+    """The trials of the exports, in order; an exact repeat of a trial, as in two exports, comes once.
+
+    Raises SourceError naming file and line for damaged XML.
+    """
+    given: set[tuple[str, str]] = set()
+    for unit in units(files, source):
+        record = of_unit(unit, source)
+        key = (record.id, record.sha256)
+        if key not in given:
+            given.add(key)
+            yield record
+
+
+def units(files: Sequence[Path], source: str) -> Iterator[Unit]:
+    """The trials of the exports, one by one; raises SourceError naming file and line for damaged XML."""
+    for path in files:
+        export = _Export(path.name, source)
+        with path.open("rb") as handle:
+            chunk = b"-"
+            while chunk:
+                chunk = handle.read(_CHUNK)
+                export.feed(chunk, final=not chunk)
+                while export.done:
+                    line, fields = export.done.popleft()
+                    yield Unit(path.name, line, json.dumps(fields).encode(), handle.tell())
+
+
+def of_unit(unit: Unit, source: str) -> Record:
+    """The trial of a piece."""
+    fields = json.loads(unit.data)
+    return Record(source, fields["TrialID"].strip(), fields, file=unit.file, line=unit.line)
 
 
 class _Export:
-    """Takes the parser's events; `done` holds the finished trials."""
+    """Takes the parser's events; `done` holds the finished trials: the line of each, and its fields."""
 
     def __init__(self, file: str, source: str) -> None:
-        self.done: deque[Record] = deque()
+        self.done: deque[tuple[int, Mapping[str, str]]] = deque()
         self._file, self._source = file, source
         self._path: list[str] = []
         self._fields: dict[str, str] = {}
@@ -107,15 +131,13 @@ class _Export:
                 )  # fmt: skip
             self._fields[tag] = "".join(self._text)
         elif len(self._path) == 1:
-            identifier = self._fields.get("TrialID", "").strip()
-            if not identifier:
+            if not self._fields.get("TrialID", "").strip():
                 raise SourceError(
                     "a trial has no identifier",
                     source=self._source, file=f"{self._file}:{self._line}", field="TrialID",
                     advice="Every <Trial> needs a <TrialID>; export the file again",
                 )  # fmt: skip
-            record = Record(self._source, identifier, self._fields, file=self._file, line=self._line)
-            self.done.append(record)
+            self.done.append((self._line, self._fields))
 
     def _too_long(self) -> BadValue:
         return BadValue(
