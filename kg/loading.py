@@ -34,7 +34,7 @@ from typing import IO, Protocol
 import zstandard
 
 from kg.errors import BuildError, CountMismatch, UsageError
-from kg.parts import Account, Loaded, Partition, SourceInfo
+from kg.parts import Account, Loaded, Partition, SourceInfo, Unit
 from kg.report import Progress, SourceReport
 from kg.terms import RDF, expand
 from kg.workers import end_with_parent
@@ -42,7 +42,7 @@ from loaders import catalog
 from loaders.record import reason_to_ignore
 
 FOLDER = "partitions"
-_FORMAT = 2  # of a kept partition
+_FORMAT = 3  # of a kept partition
 _AT_ONCE = 128  # partitions sorted in memory together: 1.1 million lines of trials, 270 MB
 _LOOK = 1.0  # seconds between two looks at whether those who load are still there
 _PROCESSES = re.compile(r"processes(?::([1-9]\d{0,3}))?")
@@ -252,9 +252,12 @@ def _load(
                 terms |= {_term(line): line for line in one.terms}
         if embedded:
             _check_counts(info, account, pieces)
-        elif files and not account.records:
+        elif files and not account.records + account.repeated:
             named = ", ".join(path.name for path in files)
             progress.note(f"source {info.name}: there is no record in {named}")
+        else:
+            for name in sorted(account.empty):
+                progress.note(f"source {info.name}: there is no record in {name}, or in a part of it")
         if files or embedded:
             told.add(info, files, account, reason_to_ignore, embedded=embedded)
         every += pieces
@@ -349,12 +352,12 @@ def _each(
         partition, path, found = waiting.popleft()
         if isinstance(found, _Kept):
             return partition, found, True
-        return partition, _keep(path, _result(partition, found, them)), False
+        return partition, _keep(path, partition, _result(partition, found, them)), False
 
     try:
         for partition in chain(first, partitions):
             path = folder / catalog.key(partition)
-            found = _read(path) or (them.submit(partition) if len(first) > 1 else _here(partition))
+            found = _read(path, partition) or (them.submit(partition) if len(first) > 1 else _here(partition))
             waiting.append((partition, path, found))
             if len(waiting) > them.at_once:
                 yield done()
@@ -362,15 +365,16 @@ def _each(
             yield done()
     finally:
         # After an error: what others have loaded meanwhile is kept, too.
-        for _, path, found in waiting:
+        for partition, path, found in waiting:
             if isinstance(found, Future) and found.done() and not found.cancelled() and not found.exception():
-                _keep(path, found.result())
+                with suppress(BuildError):  # of records that are missing: the first error is the one to tell
+                    _keep(path, partition, found.result())
 
 
 def _found(path: Path, partition: Partition) -> tuple[_Kept, bool]:
     """What a partition gives, loaded here where it is not kept, and whether it was."""
-    kept = _read(path)
-    return kept or _keep(path, catalog.load_partition(partition)), kept is not None
+    kept = _read(path, partition)
+    return kept or _keep(path, partition, catalog.load_partition(partition)), kept is not None
 
 
 def _result(partition: Partition, future: Future[Loaded], them: Workers) -> Loaded:
@@ -413,8 +417,37 @@ def _check_counts(info: SourceInfo, account: Account, pieces: Sequence[_Piece]) 
 # ------------------------------------------------------------------------------------- what is kept
 
 
-def _keep(path: Path, loaded: Loaded) -> _Kept:
-    """Put what a partition gave beside `path`, its lines first: without its account it does not count."""
+def _missing(partition: Partition, account: Account, records: int) -> str:
+    """What of a partition its account does not account for; nothing where all of it is.
+
+    Each unit is expected to give a record: one that is loaded, or the same as one before; or it is known to
+    hold none. `records` is how many are named.
+    """
+    units, empty = len(partition.units), account.empty.total()
+    if account.units != units:
+        return f"{account.units:,} of its {units:,} units were read"
+    if account.records != records:
+        return f"{records:,} records are named, and {account.records:,} were loaded"
+    if account.records + account.repeated < units - empty:
+        return (
+            f"{units - empty:,} records or more were expected, {account.records:,} were loaded and "
+            f"{account.repeated:,} are the same as one before"
+        )
+    return ""
+
+
+def _keep(path: Path, partition: Partition, loaded: Loaded) -> _Kept:
+    """Put what a partition gave beside `path`, its lines first: without its account it does not count.
+
+    Raises BuildError where records are missing.
+    """
+    if problem := _missing(partition, loaded.account, len(loaded.records)):
+        ends = [_place(unit) for unit in (*partition.units[:1], *partition.units[-1:])]
+        where = " to ".join(ends or [path.name for path in partition.files])
+        raise BuildError(
+            f"source {partition.source}: records are missing from partition {path.name} ({where}): {problem}."
+            f" Nothing was published; mend loaders/{partition.source}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = path.with_name(f"{path.name}.nq.zst")
     _write(lines, loaded.lines)
@@ -431,6 +464,10 @@ def _keep(path: Path, loaded: Loaded) -> _Kept:
     return _Kept(lines, loaded.quads, loaded.records, loaded.terms, loaded.account, loaded.standing)
 
 
+def _place(unit: Unit) -> str:
+    return unit.file if unit.line is None else f"{unit.file}:{unit.line}"
+
+
 def _told_in(lines: Path) -> Path:
     """Where the account of a partition stands, by where its lines do."""
     return lines.with_name(f"{lines.name.removesuffix('.nq.zst')}.json")
@@ -445,8 +482,10 @@ def _write(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> _Kept | None:
+def _read(path: Path, partition: Partition) -> _Kept | None:
     """What is kept of a partition; None where it is not, or is damaged and has to be loaded again.
+
+    Its account must say that every unit was read, as when it was loaded.
 
     That its lines are as many as its account says is seen when they are merged.
     """
@@ -465,7 +504,7 @@ def _read(path: Path) -> _Kept | None:
             Account.of(told["account"]),
             tuple((record, number) for record, number in told["standing"]),
         )
-        if found.account.records != len(found.records):
+        if _missing(partition, found.account, len(found.records)):
             return None
         os.utime(told_in)  # used: see `forget`
         return found

@@ -53,6 +53,8 @@ class Account:
 
     `left_out` counts single values of fields that were taken ("LocationFacility: may name a person");
     `unreadable` counts where a rule looked for a value and found none, or several ("dose: not in any text").
+    `repeated` are records left out for being the same as one before. Of a partition, `units` are how many it
+    has, and `empty` those of each file that hold no record (an empty page of an API).
     """
 
     records: int = 0
@@ -62,23 +64,29 @@ class Account:
     unread: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    units: int = 0
+    empty: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Account:
         """The account of its fields by name."""
         counts = {name: Counter(value) for name, value in told.items() if isinstance(value, Mapping)}
-        return cls(told["records"], told["quads"], **counts)
+        return cls(told["records"], told["quads"], repeated=told["repeated"], units=told["units"], **counts)
 
     def add(self, other: Account) -> None:
         """Take over what became of the fields of other records."""
         self.records += other.records
         self.quads += other.quads
+        self.repeated += other.repeated
+        self.units += other.units
         for mine, theirs in (
             (self.taken, other.taken),
             (self.ignored, other.ignored),
             (self.unread, other.unread),
             (self.left_out, other.left_out),
             (self.unreadable, other.unreadable),
+            (self.empty, other.empty),
         ):
             mine.update(theirs)
 

@@ -52,7 +52,9 @@ class SourceReport:
     version: str
     licence: str
     files: list[dict[str, Any]] = field(default_factory=list)  # name, sha256, bytes, embedded
-    records: int = 0
+    found: int = 0  # records in the files, loaded or repeated; one that cannot be read ends the build
+    records: int = 0  # loaded
+    repeated: int = 0  # the same as one before
     quads: int = 0  # unique, in the source's graph
     taken: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, dict[str, Any]] = field(default_factory=dict)  # count, reason
@@ -76,7 +78,9 @@ class SourceReport:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size = path.stat().st_size
             self.files.append({"name": path.name, "sha256": sha256, "bytes": size, "embedded": embedded})
+        self.found += account.records + account.repeated
         self.records += account.records
+        self.repeated += account.repeated
         for mine, counts in (
             (self.taken, account.taken),
             (self.unread, account.unread),
@@ -178,12 +182,25 @@ def _markdown(report: Report) -> Iterator[str]:
     yield f"# Build {report.version}"
     yield ""
     yield from _table(
-        ("source", "version", "records", "quads", "taken", "ignored", "unread", "seconds"),
+        (
+            "source",
+            "version",
+            "found",
+            "loaded",
+            "repeated",
+            "quads",
+            "taken",
+            "ignored",
+            "unread",
+            "seconds",
+        ),
         [
             (
                 source.name,
                 source.version,
+                source.found,
                 source.records,
+                source.repeated,
                 source.quads,
                 sum(source.taken.values()),
                 sum(entry["count"] for entry in source.ignored.values()),
@@ -193,7 +210,8 @@ def _markdown(report: Report) -> Iterator[str]:
             for source in report.sources
         ],
     )
-    yield "Taken, ignored and unread count filled fields over all records."
+    yield "Found are the records of the files: each was loaded or is the same as one before (repeated); one"
+    yield "that cannot be read ends the build. Taken, ignored and unread count filled fields over all records."
     yield ""
     if report.not_loaded:
         yield from _table(("file that was not loaded", "reason"), sorted(report.not_loaded.items()))

@@ -166,7 +166,7 @@ def divided(units: Iterable[Unit]) -> Iterator[tuple[Unit, ...]]:
 def load_partition(partition: Partition) -> Loaded:
     """Load the records of a partition; what it gives depends on nothing but its key.
 
-    Raises SourceError, as `load` does.
+    Raises SourceError, as `load` does, and where nothing comes of a line.
     """
     info, loader = _described(partition.source, partition.code), _loader(partition.source)
     account, graph = Account(), _graph(info)
@@ -174,7 +174,7 @@ def load_partition(partition: Partition) -> Loaded:
     lines: set[bytes] = set()
     terms: dict[NamedNode, bytes] = {}
     standing: dict[tuple[str, int], None] = {}
-    for number, record in _records(loader, info, partition):
+    for number, record in _records(loader, info, partition, account):
         for quad in _quads(loader, info, record, graph, account, records):
             if number is not None and quad.predicate == STROMA.recordLine:
                 subject = cast(NamedNode, quad.subject).value
@@ -247,17 +247,34 @@ def _loader(name: str) -> Loader:
     return cast(Loader, importlib.import_module(f"loaders.{name}.loader"))
 
 
-def _records(loader: Loader, info: SourceInfo, partition: Partition) -> Iterator[tuple[int | None, Record]]:
-    """The records of a partition, each with which of its units is the line that it stands on, if one is."""
+def _records(
+    loader: Loader, info: SourceInfo, partition: Partition, account: Account
+) -> Iterator[tuple[int | None, Record]]:
+    """The records of a partition, each with which of its units is the line that it stands on, if one is.
+
+    Whatever a unit gives is a record or a repeat, or the unit is counted as empty; a line must give some.
+    """
     if partition.files:
         yield from ((None, record) for record in loader.read(partition.files, info))
     given: set[tuple[str, str]] = set()
     for number, unit in enumerate(partition.units):
-        for record in cast(Divisible, loader).of_unit(unit, info):
+        account.units += 1
+        found = 0
+        for found, record in enumerate(cast(Divisible, loader).of_unit(unit, info), 1):  # noqa: B007
             # An exact repeat is the same record and comes once.
-            if record.id not in partition.left_out and (same := (record.id, record.sha256)) not in given:
-                given.add(same)
-                yield None if unit.line is None else number, record
+            if record.id in partition.left_out or (same := (record.id, record.sha256)) in given:
+                account.repeated += 1
+                continue
+            given.add(same)
+            yield None if unit.line is None else number, record
+        if not found and unit.line is not None:
+            raise SourceError(
+                f"the loader gives no record of this line (partition {key(partition)[:12]})",
+                source=info.name, file=f"{unit.file}:{unit.line}",
+                advice="Remove the line where it holds none; else mend the loader",
+            )  # fmt: skip
+        if not found:
+            account.empty[unit.file] += 1
 
 
 def _graph(info: SourceInfo) -> Graph:

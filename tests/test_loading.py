@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from kg import loading, spark
 from kg.build import build
 from kg.errors import BuildError, SourceError, UsageError
-from kg.parts import Partition, Unit
+from kg.parts import Loaded, Partition, Unit
 from kg.report import Progress, Quiet
 from kg.settings import Settings
 from kg.snapshot import Snapshot, current, read_lines
@@ -343,6 +343,107 @@ def test_a_damaged_partition_is_loaded_again(records: Path, expected: list[bytes
     lost.unlink()
     untold.with_name(untold.name.replace(".nq.zst", ".json")).write_text("{", encoding="utf-8")
     assert lines(load(records, var)) == expected
+
+
+def test_a_line_of_which_a_loader_gives_nothing_is_named(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = catalog._loader(INFO.name)
+    of_unit = loader.of_unit  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        loader, "of_unit", lambda unit, info: iter(()) if unit.line == 77 else of_unit(unit, info)
+    )
+    with pytest.raises(
+        SourceError, match=r"studies\.jsonl:77.*gives no record of this line \(partition [0-9a-f]{12}\)"
+    ):
+        load(records, tmp_path)
+    assert partitions(tmp_path), "what came before it is kept"
+
+
+@pytest.mark.parametrize("lost", ["a record", "a unit"])
+def test_what_comes_back_without_a_record_that_was_expected_is_refused(
+    lost: str, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_partition = catalog.load_partition
+
+    def without(partition: Partition) -> Loaded:
+        loaded = load_partition(partition)
+        if partition.units and partition.units[0].line is not None:
+            if lost == "a unit":
+                return load_partition(replace(partition, units=partition.units[:-1]))
+            loaded.account.records -= 1
+            return replace(loaded, records=dict(list(loaded.records.items())[1:]))
+        return loaded
+
+    monkeypatch.setattr(catalog, "load_partition", without)
+    told = {"a record": r"\d+ records or more were expected, \d+ were loaded", "a unit": "units were read"}
+    where = r"missing from partition [0-9a-f]{64} \(studies\.jsonl:1 to "
+    with pytest.raises(BuildError, match=where + ".*" + told[lost]):
+        load(records, tmp_path)
+
+
+def test_a_kept_partition_whose_account_leaves_units_out_is_loaded_again(
+    records: Path, expected: list[bytes], tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    load(records, var)
+    folder = var / loading.FOLDER / INFO.name
+    fewer, unread = [
+        path
+        for path in sorted(folder.glob("*.json"))
+        if json.loads(path.read_bytes())["account"]["records"] > 1
+    ][:2]
+    for path in (fewer, unread):
+        told = json.loads(path.read_bytes())
+        if path == fewer:
+            told["records"].pop(next(iter(told["records"])))
+            told["account"]["records"] -= 1
+        else:
+            told["account"]["units"] -= 1
+        path.write_text(json.dumps(told), encoding="utf-8")
+    before = {path: path.read_bytes() for path in (fewer, unread)}
+    found = load(records, var)
+    assert lines(found) == expected
+    assert all(path.read_bytes() != old for path, old in before.items())
+
+
+def test_the_report_says_how_many_records_were_found_loaded_and_repeated(
+    studies: list[bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "studies.jsonl"
+    file.write_bytes(b"".join([*studies, studies[3], studies[-1]]))
+    one = load(file, tmp_path / "var").told
+    embedded = catalog.describe(INFO.name).expected.records
+    assert embedded is not None
+    assert (one.records, one.repeated) == (embedded + STUDIES, 2)
+    assert one.found == one.records + one.repeated
+    again = load(file, tmp_path / "var").told
+    assert (again.found, again.records, again.repeated) == (one.found, one.records, one.repeated)
+
+
+@pytest.mark.parametrize("form", [".jsonl", ".jsonl.gz", ".json"])
+def test_a_file_that_is_cut_is_named(form: str, studies: list[bytes], tmp_path: Path) -> None:
+    file = tmp_path / f"studies{form}"
+    whole = b"".join(studies[:40])
+    if form == ".json":
+        whole = b"[" + b",".join(studies[:40]) + b"]"
+    whole = gzip.compress(whole) if form.endswith(".gz") else whole
+    file.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(SourceError, match=rf"studies\{form}.*(does not parse|damaged)"):
+        load(file, tmp_path / "var")
+
+
+def test_a_page_without_records_is_named_beside_others_that_have_some(
+    studies: list[bytes], tmp_path: Path
+) -> None:
+    full, empty = tmp_path / "a.json", tmp_path / "b.json"
+    full.write_bytes(studies[0])
+    empty.write_text('{"studies": []}', encoding="utf-8")
+    noted, var = Notes(), tmp_path / "var"
+    (var / "work").mkdir(parents=True)
+    with loading.workers("processes:1") as them:
+        loading.load(INFO, [full, empty], var, var / "work", them, noted)
+    assert noted.notes == ["source clinicaltrials: there is no record in b.json, or in a part of it"]
 
 
 def test_files_without_a_record_are_named(tmp_path: Path) -> None:
