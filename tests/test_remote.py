@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import os
 import re
@@ -553,7 +554,71 @@ def test_virtuoso_takes_one_edition_after_another_while_somebody_reads(
     assert rows.split() == [b"o,n", b"2,3000", b"http://only,1"]
     assert there.decode().split() == ["g", f"{G}0", f"{G}1", f"{G}only2"]
     held = httpx.get(empty_virtuoso.sparql, params={"query": where}, headers={"Accept": "text/csv"}).text
-    assert {f"{G}only0", f"{G}only1", f"{G}0#loading"}.isdisjoint(held.replace('"', "").split())
+    assert {f"{G}only0", f"{G}only1"}.isdisjoint(held.replace('"', "").split())
+    assert "#loading" not in held
+
+
+class Asking(threading.Thread):
+    """Asks a server the same without a pause until it is told to end; `seen` are its answers in turn."""
+
+    def __init__(self, url: str, query: str) -> None:
+        super().__init__(daemon=True)
+        self._url, self._query = url, query
+        self._over = threading.Event()
+        self.seen: list[str] = []
+
+    def run(self) -> None:
+        with httpx.Client(timeout=60) as client:
+            while not self._over.is_set():
+                asked = {"query": self._query}
+                answer = client.post(self._url, data=asked, headers={"Accept": "text/csv"}).raise_for_status()
+                self.seen.append(" ".join(sorted(answer.text.replace('"', "").split()[1:])))
+
+    def end(self) -> list[str]:
+        self._over.set()
+        self.join(60)
+        return [answer for answer, _ in itertools.groupby(self.seen)]
+
+
+@pytest.mark.parametrize("maker", ["oxigraph", "virtuoso"])
+def test_whoever_asks_that_server_sees_a_graph_whole_while_it_is_replaced(
+    request: pytest.FixtureRequest, box: Oxigraph, tmp_path: Path, maker: str
+) -> None:
+    """The old, then the new; between, for who asked at that moment, on Virtuoso perhaps rows of both."""
+    before, after = edition(0, tmp_path), edition(1, tmp_path)
+
+    def put_there(what: Snapshot) -> int:
+        return (
+            put(box, what) if maker == "oxigraph" else load(request.getfixturevalue("empty_virtuoso"), what)
+        )
+
+    put_there(before)
+    url = box.query if maker == "oxigraph" else request.getfixturevalue("empty_virtuoso").sparql
+    graph = f"SELECT ?o (COUNT(*) AS ?n) {{ GRAPH <{G}0> {{ ?s ?p ?o }} }} GROUP BY ?o"
+    mark = f"SELECT (COUNT(*) > 0 AS ?there) {{ GRAPH <{G}published> {{ ?s ?p ?o }} }}"
+    readers, looks = [Asking(url, graph) for _ in range(2)], Asking(url, mark)
+    for each in (*readers, looks):
+        each.start()
+    try:
+        assert put_there(after) == 3
+    finally:
+        over = [each.end() for each in (*readers, looks)]
+    for first, *between, last in over[:-1]:
+        assert (first, last) == ("0,1500", "1,1500")
+        assert len(between) <= (maker == "virtuoso"), between
+    assert over[-1] in (["true"], ["1"])  # at no moment is there no mark
+    assert min(len(each.seen) for each in (*readers, looks)) > 10
+
+
+def test_a_graph_too_large_for_one_transaction_is_loaded_in_its_place(
+    empty_virtuoso: Virtuoso, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = edition(0, tmp_path), edition(1, tmp_path)
+    load(empty_virtuoso, first)
+    monkeypatch.setattr("kg.engine.publishing._AT_ONCE", 100)
+    assert load(empty_virtuoso, second) == 3
+    (rows,) = answers(RemoteEngine(second, empty_virtuoso.sparql), EDITIONS)
+    assert rows.split() == [b"o,n", b"1,3000", b"http://only,1"]
 
 
 def test_what_came_short_is_not_moved_over_what_is_there(empty_virtuoso: Virtuoso, tmp_path: Path) -> None:
@@ -565,9 +630,8 @@ def test_what_came_short_is_not_moved_over_what_is_there(empty_virtuoso: Virtuos
 
         def run(self, *statements: str) -> str:
             said = super().run(*statements)
-            if any("TTLP" in statement for statement in statements):
-                lost = f"DELETE WHERE {{ GRAPH <{G}two#loading> {{ ?s ?p ?o }} }}"
-                super().run(f"SPARQL {lost};")
+            for beside in re.findall(rf"TTLP.*'({G}two#loading-\w+)'", "\n".join(statements)):
+                super().run(f"SPARQL DELETE WHERE {{ GRAPH <{beside}> {{ ?s ?p ?o }} }};")
             return said
 
     short = Short(f"127.0.0.1:{empty_virtuoso.port}", empty_virtuoso.folder, "dba", "dba")
@@ -766,12 +830,16 @@ def test_a_tag_promises_no_bytes_of_another_server_and_still_spares_an_answer(
 
 @contextmanager
 def server(
-    hash: str, reply: Any, access: str = "", before: Callable[[], None] = lambda: None
+    hash: str,
+    reply: Any,
+    access: str = "",
+    before: Callable[[], None] = lambda: None,
+    rows: list[dict[str, Any]] | None = None,
 ) -> Iterator[str]:
     """A server that has the mark of a snapshot and answers every other query by `reply(handler)`.
 
     `access` are user and password, with a colon, that each request has to bring; `before` is done before the
-    mark is told.
+    mark is told; `rows` is the mark where it is another one.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -785,8 +853,8 @@ def server(
                 reply(self)
                 return
             before()
-            found = {"what": {"value": f"{G}published"}, "sum": {"value": hash}}
-            said = json.dumps({"results": {"bindings": [found]}}).encode()
+            found = [{"what": {"value": f"{G}published"}, "sum": {"value": hash}}]
+            said = json.dumps({"results": {"bindings": rows or found}}).encode()
             send(self, 200, "application/sparql-results+json", said)
 
         def log_message(self, *words: object) -> None:
@@ -1110,6 +1178,19 @@ def test_a_query_is_sent_with_our_base_and_without_its_dataset(text: str, sent: 
     )
     own = "BASE <http://mine/> " + text
     assert guard.standing_alone(own).startswith("BASE <http://mine/>")
+
+
+def test_rows_of_two_marks_say_that_nothing_is_complete(tiny: Snapshot) -> None:
+    said = {"#publication": "one", "#publication ": "two", "": tiny.hash}
+    mark = [
+        {"what": {"value": f"{G}published{what.strip()}"}, "sum": {"value": text}}
+        for what, text in said.items()
+    ]
+    with (
+        server(tiny.hash, lambda h: None, rows=mark) as url,
+        pytest.raises(SnapshotError, match="half loaded"),
+    ):
+        answers(RemoteEngine(tiny, url), "ASK {}")
 
 
 def test_a_mark_without_graphs_is_still_a_mark() -> None:

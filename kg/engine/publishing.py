@@ -1,10 +1,10 @@
 """Puts a snapshot on another SPARQL server, graph by graph, and marks what stands there.
 
-Hides the two ways: the Graph Store Protocol (a PUT replaces a graph in one step), and Virtuoso's own loader
-(each graph is loaded beside the old one, counted, then moved over it). A mark (a graph of its own,
-`graph:published`) says for each graph which content stands there, and for all which snapshot, once it is
-whole. So a publication that was cut goes on where it was, a graph that did not change is not sent again, and
-an engine knows what it asks. Graphs that are not ours are never touched.
+Hides the two ways: the Graph Store Protocol (a PUT replaces a graph), and Virtuoso's own loader (a graph is
+loaded beside the old one, counted, then moved over it; a large one takes its place at once). A mark (a graph
+of its own, `graph:published`) says for each graph which content stands there, and for all which snapshot, once
+it is whole. So a publication that was cut goes on where it was, a graph that did not change is not sent again,
+and an engine knows what it asks. Graphs that are not ours are never touched.
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ _ASK_GRAPHS = "SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } }"
 _JSON = "application/sparql-results+json"
 # A PUT of a large graph, or its load, is answered only at its end.
 PATIENCE = 3600.0
+# Virtuoso commits rows as they come, without a log; the checkpoint afterwards makes them last.
+_IN_PIECES = "log_enable(2);"
+# More is not moved. In one transaction Virtuoso 7.2.5 moved 0.5 million quads, and broke off at 2 million
+# after four minutes (SR325: TransactionAfterImageLimit is 50 MB); in pieces, MOVE left some of the old
+# statements there and lost some of the new (2026-11-29).
+_AT_ONCE = 250_000
 _NUMBER = re.compile(rb'"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)"\^\^<http://www\.w3\.org/2001/XMLSchema#')
 
 
@@ -79,7 +85,8 @@ def _mark_of(rows: list[tuple[str, str]]) -> Mark | None:
     complete = said.pop(MARK, "")
     said.pop(BASE, None)
     publication = said.pop(_PUBLICATION, "")
-    return Mark(complete, said, publication)
+    # A server that reads while the mark is replaced may give rows of both; then nothing is known to be whole.
+    return Mark(complete if len({what for what, _ in rows}) == len(rows) else "", said, publication)
 
 
 async def read_mark(client: httpx.AsyncClient, url: str) -> tuple[Mark | None, str]:
@@ -228,6 +235,11 @@ def publish_to(
             if graph in there and wanted.get(graph) == text
         }
         target.mark(Mark("", held, publication))
+        # What goes, goes first: it makes room, and so does what a publication left that was cut.
+        for graph in sorted(there):
+            if graph.startswith(_OURS) and graph not in wanted and graph != MARK:
+                go_on()
+                target.remove(graph)
         sent = 0
         for graph in sorted(wanted):
             if graph not in held:
@@ -238,10 +250,6 @@ def publish_to(
                 target.mark(Mark("", held, publication))
                 sent += 1
             told(graph, files[graph].quads)
-        for graph in sorted(there):
-            if graph.startswith(_OURS) and graph not in wanted and graph != MARK:
-                go_on()
-                target.remove(graph)
         go_on()
         target.mark(Mark(snapshot.hash, held, publication))
     return sent
@@ -353,12 +361,13 @@ class VirtuosoLoader:
         self._patience = patience
 
     def replace(self, dump: Dump, file: DumpFile) -> None:
-        """Load a graph beside the old one, compare its size, and move it over.
+        """Load a graph beside the old one, compare its size, and move it over; a large one in its own place.
 
-        Raises EndpointError, with the old one as it was, where less came there than was sent.
+        Raises EndpointError where less came there than was sent, with the old one as it was if it was moved.
         """
         graph = file.graph or ""
-        beside = f"{graph}#loading"
+        moved = file.quads <= _AT_ONCE
+        into = _beside(graph) if moved else graph
         with tempfile.TemporaryDirectory(prefix="stroma-", dir=self._folder) as folder:
             Path(folder).chmod(0o755)
             path = Path(folder) / f"{file.content_sha256}.nt.gz"
@@ -366,35 +375,36 @@ class VirtuosoLoader:
             path.chmod(0o644)
             quoted = str(path).replace("'", "''")
             self.run(
-                f"SPARQL CLEAR SILENT GRAPH <{beside}>;",
-                "log_enable(2);",  # rows are committed as they come; the checkpoint makes them last
-                f"DB.DBA.TTLP(gz_file_open('{quoted}'), '', '{beside}', 0);",
+                _IN_PIECES,
+                f"SPARQL CLEAR SILENT GRAPH <{into}>;",
+                f"DB.DBA.TTLP(gz_file_open('{quoted}'), '', '{into}', 0);",
                 "checkpoint;",
             )
-            held = self.run(f"SPARQL SELECT COUNT(*) FROM <{beside}> {{ ?s ?p ?o }};")
+            held = self.run(f"SPARQL SELECT COUNT(*) FROM <{into}> {{ ?s ?p ?o }};")
             if held != str(file.quads):
                 least = _distinct_values(path)
                 if not held.isdigit() or not least <= int(held) <= file.quads:
+                    left = "as it was" if moved else "not whole, and not said to be"
                     raise EndpointError(
                         f"Virtuoso at {self._server} has {held or 'no'} of the {file.quads} statements of "
-                        f"<{graph}> that were sent; the graph there is as it was. Its log may say why; "
+                        f"<{graph}> that were sent; the graph there is {left}. Its log may say why; "
                         "publish again, it goes on from here"
                     )
-        # Moving nothing would empty the graph: this stands after the count, and says so where it fails.
-        self.run(f"SPARQL MOVE GRAPH <{beside}> TO GRAPH <{graph}>;", "checkpoint;")
+        if moved:  # and only now: moving nothing would empty the graph
+            self.run(f"SPARQL MOVE GRAPH <{into}> TO GRAPH <{graph}>;", "checkpoint;")
 
     def remove(self, graph: str) -> None:
         """Drop a graph."""
-        self.run(f"SPARQL CLEAR SILENT GRAPH <{graph}>;")
+        self.run(_IN_PIECES, f"SPARQL CLEAR SILENT GRAPH <{graph}>;", "checkpoint;")
 
     def mark(self, mark: Mark) -> None:
-        """Write the mark's triples in place of those before."""
-        lines = mark.triples()
+        """Write the mark's triples beside those before, and move them over: at no moment is there none."""
+        lines, beside = mark.triples(), _beside(MARK)
         inserts = [
-            f"SPARQL INSERT DATA {{ GRAPH <{MARK}> {{ {' '.join(lines[at : at + 20])} }} }};"
-            for at in range(0, len(lines), 20)
+            f"SPARQL INSERT DATA {{ GRAPH <{beside}> {{ {' '.join(lines[at : at + 20])} }} }};"
+            for at in range(0, len(lines), 20)  # isql takes no line that is very long
         ]
-        self.run(f"SPARQL CLEAR SILENT GRAPH <{MARK}>;", *inserts)
+        self.run(*inserts, f"SPARQL MOVE GRAPH <{beside}> TO GRAPH <{MARK}>;")
 
     def run(self, *statements: str) -> str:
         """Run SQL statements; what isql prints without its prompts. Raises EndpointError where one fails."""
@@ -419,6 +429,11 @@ class VirtuosoLoader:
                 f"Virtuoso at {self._server}: {said}. Mend that and publish again; it goes on from here"
             )
         return printed
+
+
+def _beside(graph: str) -> str:
+    """A graph to load into that nobody else fills: a load that was given up may still be running there."""
+    return f"{graph}#loading-{secrets.token_hex(4)}"
 
 
 def _distinct_values(path: Path) -> int:
