@@ -2,9 +2,9 @@
 
 Hides the two ways: the Graph Store Protocol (a PUT replaces a graph), and Virtuoso's own loader (a graph is
 loaded beside the old one, counted, then moved over it; a large one takes its place at once). A mark (a graph
-of its own, `graph:published`) says for each graph which content stands there, and for all which snapshot, once
-it is whole. So a publication that was cut goes on where it was, a graph that did not change is not sent again,
-and an engine knows what it asks. Graphs that are not ours are never touched.
+of its own, `graph:published`) says for each graph which content stands there, and for all which snapshot,
+once it is whole. So a publication that was cut goes on where it was, a graph that did not change is not sent
+again, and an engine knows what it asks. Graphs that are not ours are never touched.
 """
 
 from __future__ import annotations
