@@ -210,8 +210,8 @@ def _markdown(report: Report) -> Iterator[str]:
             for source in report.sources
         ],
     )
-    yield "Found are the records of the files: each was loaded or is the same as one before (repeated); one"
-    yield "that cannot be read ends the build. Taken, ignored and unread count filled fields over all records."
+    yield "Found are the records of the files, each loaded or the same as one before (repeated); one that"
+    yield "cannot be read ends the build. Taken, ignored and unread count filled fields over all records."
     yield ""
     if report.not_loaded:
         yield from _table(("file that was not loaded", "reason"), sorted(report.not_loaded.items()))

@@ -52,6 +52,29 @@ def site(embedded: Snapshot) -> Iterator[httpx.Client]:
         assert server.wait(20) == 0
 
 
+# ----------------------------------------------------------------------------------------- either engine
+
+
+def test_pages_and_search_from_disk_are_those_from_memory(
+    site: httpx.Client, only_in_store: Snapshot
+) -> None:
+    paths = ["/findings?about=CL:0000134", "/trial/NCT01547091.html", "/claim/C047.html", "/ontology",
+             "/ontology/UCMSCProduct.html", "/search?q=幹細胞", "/search?q=umbilcal cord&format=json",
+             "/suggest?q=macroph", "/thing?iri=MONDO:0008383&format=html", "/queries/effect-sizes",
+             "/trial/NCT01547091.html?values=stroma:hasArm"]  # fmt: skip
+    with (
+        whole_site(only_in_store, engine="disk") as address,
+        httpx.Client(base_url=address, headers=HTML, timeout=30) as on_disk,
+    ):
+        assert "disk" in on_disk.get("/about").text
+        for path in paths:
+            here, there = site.get(path), on_disk.get(path)
+            assert (here.status_code, there.status_code) == (200, 200), path
+            # Pages name the address that was asked.
+            bodies = [each.text.replace(str(each.url.port), "PORT") for each in (here, there)]
+            assert bodies[0] == bodies[1], path
+
+
 # ----------------------------------------------------------------------------------------- language
 
 
