@@ -187,7 +187,7 @@ async def propositions(engine: Engine, pattern: str, limits: Limits) -> list[Sai
               {_SPAN}
             }}
           }}
-        }} ORDER BY ?s ?p ?o ?polarity ?document ?line ?start ?id ?c LIMIT {_MOST}""",
+        }} ORDER BY ?s ?p ?o ?polarity ?document ?line ?start ?id ?c ?record LIMIT {_MOST}""",
         limits,
     )
     gathered: dict[str, _Gathered] = {}

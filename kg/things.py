@@ -179,7 +179,7 @@ async def describe(engine: Engine, iri: str, limits: Limits) -> Description:
                            stroma:propositionObject ?o ; stroma:polarity ?polarity .
               FILTER(?polarity != stroma:PolarityPositive || NOT EXISTS {{ ?s ?p ?o }})
               {_CLAIM}
-            }} ORDER BY ?p ?o ?polarity ?document ?line ?id LIMIT {_ONLY_SAID}""",
+            }} ORDER BY ?p ?o ?polarity ?document ?line ?id ?c ?start LIMIT {_ONLY_SAID}""",
             limits,
         ),
     )
@@ -254,7 +254,7 @@ async def _held(engine: Engine, thing: str, edges: str, limits: Limits) -> list[
                          stroma:propositionObject ?o ; stroma:polarity stroma:PolarityPositive .
             {_CLAIM}
           }}
-        }} ORDER BY ?p ?o ?g ?document ?line ?id""",
+        }} ORDER BY ?p ?o ?g ?document ?line ?id ?c ?start""",
         limits,
     )
     return _statements(found)
