@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,3 +66,25 @@ def test_five_times_the_quads_need_no_more_memory(tmp_path: Path, monkeypatch: p
         few,
         many,
     )
+
+
+def test_ten_times_the_words_of_the_index_need_no_more_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_WORDS", 1_000)
+
+    def peak(number: int) -> int:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        tracemalloc.start()
+        words = writing._Words(folder)
+        for each in range(2 * number):
+            words.add(f"word{each % number}")
+        counted = words.counted()
+        assert sum(uses for _, uses in counted()) == 2 * number
+        assert sum(1 for _ in counted()) == number
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return held
+
+    peak(3_000)  # what is read once, and kept
+    assert peak(30_000) < 1.3 * peak(3_000) + 200_000

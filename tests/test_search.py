@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 from pyoxigraph import Literal, NamedNode, Quad
 
 from kg.errors import ParameterError
-from kg.search import INDEX, KIND_NAMES, REACH, Index, write_index
+from kg.search import INDEX, KIND_NAMES, REACH, Index, write_index, writing
 from kg.search.folding import fold
 from kg.search.writing import _literal
-from kg.snapshot import Snapshot, line_of
+from kg.snapshot import Snapshot, line_of, open_snapshot
 from kg.terms import BASE, STROMA, expand
 
 CHINESE = st.sampled_from("间充质干细胞類風濕性關節炎臍帶")
@@ -29,6 +30,17 @@ def index(embedded: Snapshot) -> Index:
 
 def first(index: Index, text: str, **options: object) -> str:
     return index.search(text, **options).hits[0].curie  # type: ignore[arg-type]
+
+
+def test_words_that_are_put_down_and_merged_give_the_same_bytes(
+    embedded: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_index(embedded)
+    shutil.copytree(embedded.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("dump", "store", INDEX))
+    copy = open_snapshot(tmp_path / "copy")
+    monkeypatch.setattr(writing, "_WORDS", 100)
+    assert write_index(copy).read_bytes() == (embedded.folder / INDEX).read_bytes()
+    assert not list(copy.folder.glob(f".{INDEX}*"))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Writes the index of a snapshot: one SQLite file beside its data.
 
 Hides the tables. The lines of a snapshot are sorted, so all that is said of one thing stands together: one
-pass, in memory that grows with the words used and not with the things.
+pass, in memory that grows neither with the things nor with the words used.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import errno
 import json
 import os
 import sqlite3
+import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode, Quad, RdfFormat, parse
 
 from kg.errors import SnapshotError
 from kg.search.folding import fold, is_chinese
-from kg.snapshot import Snapshot, read_lines
+from kg.snapshot import Snapshot, merge_runs, read_lines
 from kg.terms import DCTERMS, OBO, OWL, RDF, RDFS, SKOS, STROMA, Namespace, compress
 
 INDEX = "search.sqlite"
@@ -85,6 +87,7 @@ _TEXTS = tuple(str(predicate).encode() for predicate in _DESCRIPTIONS)
 _WANTED = frozenset({_TYPE, *_RANKS, *_NUMBERS, *_TEXTS})
 _BEST, _TITLE = str(SKOS.prefLabel).encode(), str(DCTERMS.title).encode()
 _AT_ONCE = 2_000  # things written at once
+_WORDS = 200_000  # counted in memory; more are put down, sorted, and merged in the end
 _LONGEST_NAME = 400  # characters; a longer one is text
 _LONGEST_JOINED = 40
 _SENTENCES = ("claim", "finding", "trial", "publication")  # their words are not what a typo is corrected to
@@ -102,8 +105,11 @@ def write_index(snapshot: Snapshot) -> Path:
     draft = target.with_name(f".{INDEX}-{os.getpid()}-{threading.get_ident()}")
     try:
         draft.unlink(missing_ok=True)
-        with closing(sqlite3.connect(draft, isolation_level=None)) as database:
-            _write(database, _things(read_lines(snapshot)))
+        with (
+            closing(sqlite3.connect(draft, isolation_level=None)) as database,
+            tempfile.TemporaryDirectory(dir=snapshot.folder, prefix=f".{INDEX}-words-") as folder,
+        ):
+            _write(database, _things(read_lines(snapshot)), _Words(Path(folder)))
         os.replace(draft, target)
     except (FileNotFoundError, sqlite3.OperationalError) as problem:
         if snapshot.folder.exists():
@@ -206,7 +212,52 @@ def _things(lines: Iterable[bytes]) -> Iterator[_Thing]:
         yield thing
 
 
-def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
+class _Words:
+    """How often each word is used, counted in flat memory: runs of them stand in a folder meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._runs = folder, 0
+        self._uses: dict[str, int] = {}
+
+    def add(self, word: str) -> None:
+        """One more use of a word."""
+        self._uses[word] = self._uses.get(word, 0) + 1
+        if len(self._uses) >= _WORDS:
+            self._put()
+
+    def _put(self) -> None:
+        with (self._folder / str(self._runs)).open("wb") as run:
+            # With its number, so that two runs that say the same of a word are two lines.
+            run.writelines(
+                f"{word} {uses} {self._runs}\n".encode() for word, uses in sorted(self._uses.items())
+            )
+        self._runs += 1
+        self._uses.clear()
+
+    def counted(self) -> Callable[[], Iterator[tuple[str, int]]]:
+        """What gives each word and its uses, sorted by word, as often as it is called; it comes last."""
+        if not self._runs:
+            held = sorted(self._uses.items())
+            return lambda: iter(held)
+        self._put()
+        merged = self._folder / "merged"
+        with merged.open("wb") as file:
+            lines = (
+                line.split(b" ") for line in merge_runs([self._folder / str(n) for n in range(self._runs)])
+            )
+            for word, some in groupby(lines, key=lambda line: line[0]):
+                file.write(b"%b %d\n" % (word, sum(int(uses) for _, uses, _ in some)))
+
+        def again() -> Iterator[tuple[str, int]]:
+            with merged.open("rb") as file:
+                for line in file:
+                    word, uses = line.split()
+                    yield word.decode(), int(uses)
+
+        return again
+
+
+def _write(database: sqlite3.Connection, things: Iterable[_Thing], words: _Words) -> None:
     database.executescript(f"""
         PRAGMA journal_mode = OFF;
         PRAGMA synchronous = OFF;
@@ -222,7 +273,6 @@ def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
             names, texts, content='', detail=full, tokenize="unicode61 remove_diacritics 0", prefix='2 3 4');
         BEGIN;
     """)
-    uses: dict[str, int] = {}
     described, named, found = list[Sequence[object]](), list[Sequence[object]](), list[Sequence[object]]()
 
     def insert() -> None:
@@ -249,7 +299,7 @@ def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
             rows.add((number, rank, text, _joined(folded)))
             if rank < 2 and thing.kind not in _SENTENCES:
                 for word in filter(typos_of, folded):
-                    uses[word] = uses.get(word, 0) + 1
+                    words.add(word)
         described.append(
             (
                 number,
@@ -267,10 +317,11 @@ def _write(database: sqlite3.Connection, things: Iterable[_Thing]) -> None:
         if number % _AT_ONCE == 0:
             insert()
     insert()
-    database.executemany("INSERT INTO words VALUES (?, ?)", sorted(uses.items()))
+    counted = words.counted()
+    database.executemany("INSERT INTO words VALUES (?, ?)", counted())
     database.executemany(
         "INSERT OR IGNORE INTO misspellings VALUES (?, ?)",
-        ((spelling, word) for word in sorted(uses) for spelling in sorted(shortened(word))),
+        ((spelling, word) for word, _ in counted() for spelling in sorted(shortened(word))),
     )
     database.executescript("""
         INSERT INTO kinds SELECT kind, count(*) FROM things GROUP BY kind;
