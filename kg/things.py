@@ -145,10 +145,10 @@ async def standing(engine: Engine, iri: str, limits: Limits) -> Standing:
     """How an IRI stands in the engine's snapshot: one small query."""
     thing = str(NamedNode(iri))
     query = f"""SELECT
-      (EXISTS {{ {{ {thing} ?p ?o }} UNION {{ ?s ?q {thing} }} }} AS ?known)
-      (EXISTS {{ {thing} owl:deprecated true }} AS ?obsolete) WHERE {{}}"""
+      (IF(EXISTS {{ {{ {thing} ?p ?o }} UNION {{ ?s ?q {thing} }} }}, "yes", "no") AS ?known)
+      (IF(EXISTS {{ {thing} owl:deprecated true }}, "yes", "no") AS ?obsolete) WHERE {{}}"""
     (row,) = await rows(engine, query, limits)
-    return Standing(text_of(row, "known") == "true", text_of(row, "obsolete") == "true")
+    return Standing(text_of(row, "known") == "yes", text_of(row, "obsolete") == "yes")
 
 
 async def describe(engine: Engine, iri: str, limits: Limits) -> Description:

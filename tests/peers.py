@@ -199,6 +199,7 @@ NumberOfBuffers = {buffers}
 MaxDirtyBuffers = {buffers * 3 // 4}
 DirsAllowed = {folder}
 ServerThreads = 40
+MaxSortedTopRows = 1000000
 
 [HTTPServer]
 ServerPort = 127.0.0.1:{http}

@@ -50,8 +50,11 @@ class Dialect:
 
 
 def _virtuoso_term(term: Term) -> Term:
-    """SPARQL JSON as the standard has it: no "typed-literal"; true and false are not 1 and 0."""
+    """SPARQL JSON as the standard has it: no "typed-literal"; true and false are not 1 and 0; a blank node's
+    label is one, and not nodeID://b1."""
     mended = {**term, "type": "literal"} if term["type"] == "typed-literal" else dict(term)
+    if term["type"] == "bnode":
+        mended["value"] = term["value"].removeprefix("nodeID://")
     if mended.get("datatype") == XSD.boolean.value:
         mended["value"] = {"1": "true", "0": "false"}.get(mended["value"], mended["value"])
     return mended
