@@ -26,10 +26,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,7 @@ class Question:
     related: tuple[str, ...]  # ids of other questions
     version: int  # raised when a column changes its meaning
     text: str
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # see `_siblings`
 
     @property
     def hash(self) -> str:
@@ -186,6 +188,8 @@ class Question:
                 near = get_close_matches(name, self.parameters, n=3)
                 known = ", ".join(self.parameters) or "none"
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
+                if siblings := self.elsewhere.get(name):
+                    hint = f"; ask {' or '.join(siblings)} by it"
                 raise ParameterError(
                     f"{self.id} has no parameter {name[:80]!r}{hint} (it takes: {known})", near=near
                 )
@@ -223,7 +227,9 @@ class Catalogue(Mapping[str, Question]):
                     f"{folder}/{question.topic}/{question.id}.rq: no query is called "
                     f"{', '.join(sorted(strangers))}, to which it is said to be related"
                 )
-        return cls(questions)
+        return cls(
+            {id: replace(each, elsewhere=_siblings(each, questions)) for id, each in questions.items()}
+        )
 
     def __getitem__(self, id: str) -> Question:
         try:
@@ -241,6 +247,23 @@ class Catalogue(Mapping[str, Question]):
 
     def __len__(self) -> int:
         return len(self._questions)
+
+
+def _siblings(question: Question, questions: Mapping[str, Question]) -> dict[str, tuple[str, ...]]:
+    """By parameter that a question does not take, those that take it and whose ids begin most like its own.
+
+    `papers-of-a-trial` for `trial` of `papers-of-trials`; one word at least is the same.
+    """
+    words = question.id.split("-")
+    found: dict[str, list[tuple[int, str]]] = {}
+    for other in questions.values():
+        both = zip(words, other.id.split("-"), strict=False)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+        for name in set(other.parameters) - set(question.parameters) if shared else ():
+            found.setdefault(name, []).append((shared, other.id))
+    return {
+        name: tuple(sorted(id for shared, id in ids if shared == max(ids)[0])) for name, ids in found.items()
+    }
 
 
 def _read(path: Path) -> Question:

@@ -103,6 +103,19 @@ def test_a_weight_that_is_no_positive_decimal_is_refused(catalogue: Catalogue, v
         catalogue["echo"].bind({"weight": value})
 
 
+def test_a_parameter_that_a_sibling_takes_is_refused_with_the_sibling_s_name() -> None:
+    with pytest.raises(
+        ParameterError,
+        match=r"papers-of-trials has no parameter 'trial'; ask papers-of-a-trial by it \(it takes: cond",
+    ):
+        OURS["papers-of-trials"].bind({"trial": "trial:NCT01547091"})
+    # No question takes it; questions of other subjects do.
+    for name in ("nothing", "weight"):
+        with pytest.raises(ParameterError) as refused:
+            OURS["papers-of-trials"].bind({name: "1"})
+        assert "ask " not in str(refused.value)
+
+
 def test_an_unknown_parameter_names_its_near_match(catalogue: Catalogue) -> None:
     with pytest.raises(ParameterError, match="did you mean weight"):
         catalogue["echo"].bind({"wieght": "70"})
