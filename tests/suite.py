@@ -26,15 +26,22 @@ from kg.terms import ROOT
 _TAKE = "--take"  # followed by a folder: be one of the processes
 _COUNTS = "counts.json"
 _NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
-# These take longest, so nobody should begin one of them when the others are at their end.
+# These take longest, the longest first: nobody should begin one of them when the others are at their end.
 FIRST = (
-    "test_remote.py",
     "test_loading.py",
-    "test_federation.py",
+    "test_browser.py",
+    "test_remote.py",
+    "test_build.py",
+    "test_evaluation.py",
     "test_three_engines.py",
     "test_findings.py",
-    "test_build.py",
-    "test_browser.py",
+    "test_cli.py",
+    "test_entailments.py",
+    "test_federation.py",
+    "test_docs.py",
+    "test_engine.py",
+    "test_release.py",
+    "test_bad_input.py",
 )
 
 
@@ -74,7 +81,8 @@ class Taking:
 
     def _files(self, items: Sequence[pytest.Item]) -> Iterator[list[pytest.Item]]:
         files = [(path, list(those)) for path, those in groupby(items, lambda item: item.path)]
-        for path, those in sorted(files, key=lambda file: file[0].name not in FIRST):
+        places = {name: place for place, name in enumerate(FIRST)}
+        for path, those in sorted(files, key=lambda file: places.get(file[0].name, len(FIRST))):
             if (self._folder / "stop").exists():
                 return
             try:

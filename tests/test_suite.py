@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from kg.terms import ROOT
+from tests.suite import FIRST
 
 ONE = """
 from pathlib import Path
@@ -50,6 +51,10 @@ def test_every_file_is_run_once_and_its_fixtures_are_ended(tmp_path: Path) -> No
         [*(f"begins {name}" for name in names), *(f"ends {name}" for name in names)]
     )
     assert sorted(re.findall(r"^(test_\w+\.py) .* 3 passed$", done.stderr, re.M)) == names
+
+
+def test_what_is_taken_first_is_there() -> None:
+    assert [name for name in FIRST if not (Path(__file__).parent / name).is_file()] == []
 
 
 def test_a_failure_of_one_process_is_one_of_the_suite_and_shown(tmp_path: Path) -> None:
