@@ -171,14 +171,14 @@ def build(
             counted = census.count(_merged(files), work, without=left_out, processes=processes)
             loaded = [(source.info, source.told) for source in sources_loaded]
             about = describe.metadata(version, loaded, counted, counted.left_out)
-            sort_quads(about, work / "about.nq")
+            of_itself = sort_quads(about, work / "about.nq")
             files.append(work / "about.nq")
             report.graphs = {
                 compress(graph): counts.triples
                 for (graph, type, name), counts in counted.slices.items()
                 if graph and not type and not name
             }
-            report.graphs[compress(describe.METADATA.value)] = counted.left_out + len(about)
+            report.graphs[compress(describe.METADATA.value)] = counted.left_out + of_itself
 
         with report.step("write", progress):
             snapshot = write_snapshot(

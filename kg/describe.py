@@ -104,11 +104,11 @@ def metadata(
     sources: Sequence[tuple[SourceInfo, SourceReport]],
     counted: Census,
     already: int,
-) -> list[Quad]:
+) -> Iterator[Quad]:
     """`graph:metadata`: the snapshot, its sources and graphs, and all that `counted` tells of them.
 
     `counted` leaves this graph out; `already` is how many quads of others stand in it. Of itself it tells
-    its triples only, and the snapshot's triples include them.
+    its triples only, and the snapshot's triples include them. Each quad comes once, in no order.
     """
     found = [
         *_dataset(version, sources),
@@ -117,15 +117,17 @@ def metadata(
         *_graphs(version, sources, counted),
         *_partitions(version, counted),
         *_linksets(version, counted),
-        *_totals(version, counted.totals),
     ]
-    own = already + len(set(found)) + 2  # and the two that follow
+    # A registry names more conditions than would be held: these are made twice, and are of no other thing.
+    totals = sum(1 for _ in _totals(version, counted.totals))
+    own = already + len(set(found)) + totals + 2  # and the two that follow
     total = counted.slices.get(Slice(), Counts(0, 0, 0)).triples
     found += [
         (METADATA, VOID.triples, _number(own)),
         (mint("snapshot", version), VOID.triples, _number(total + own)),
     ]
-    return _in(METADATA, found)
+    yield from _in(METADATA, found)
+    yield from (Quad(*statement, METADATA) for statement in _totals(version, counted.totals))
 
 
 def examples(questions: Iterable[Question]) -> list[Quad]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import tempfile
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kg import census, dump, packing, snapshot
+from kg.describe import metadata
 from kg.dump import write_dump
 from kg.search import write_index, writing
 from kg.snapshot import Snapshot, write_snapshot
+from kg.totals import Totals
 
 
 def lines(trials: int) -> Iterator[bytes]:
@@ -66,6 +69,21 @@ def test_five_times_the_quads_need_no_more_memory(tmp_path: Path, monkeypatch: p
         few,
         many,
     )
+
+
+def test_ten_times_the_conditions_need_no_more_memory_to_be_described() -> None:
+    def peak(number: int) -> int:
+        named = (f"https://w3id.org/stroma/condition/{each}" for each in range(number))
+        counted = census.Census({}, {}, {}, {}, {}, 0, Totals(studies=Counter(named)))
+        tracemalloc.start()
+        quads = sum(1 for _ in metadata("2026-11-22", [], counted, 0))
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert quads > 3 * number
+        return held
+
+    peak(1_000)  # what is read once, and kept
+    assert peak(10_000) < 1.3 * peak(1_000) + 200_000
 
 
 def test_ten_times_the_words_of_the_index_need_no_more_memory(

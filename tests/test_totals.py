@@ -114,7 +114,7 @@ def described(lines: Iterable[bytes], work: Path, *, at_once: int, processes: in
     """The graph that describes a graph, as a build makes it."""
     counted = count(lines, work, at_once=at_once, processes=processes)
     loaded = [(info, SourceReport(name, "", "", "")) for name, info in catalog.find_sources().items()]
-    return describe.metadata("2026-11-22", loaded, counted, 0)
+    return list(describe.metadata("2026-11-22", loaded, counted, 0))
 
 
 def rows(store: Store, text: str) -> Counter[tuple[str, ...]]:
