@@ -93,8 +93,10 @@ class Oxigraph:
 
 
 @contextmanager
-def oxigraph(*options: str, data: Path | None = None, file_bytes: int = 0) -> Iterator[Oxigraph]:
-    """An Oxigraph server whose default graph is the union of all, empty or on a file of N-Quads.
+def oxigraph(
+    *options: str, data: Path | None = None, file_bytes: int = 0, union: bool = True
+) -> Iterator[Oxigraph]:
+    """An Oxigraph server whose default graph is the `union` of all, empty or on a file of N-Quads.
 
     Its store is in memory, or on disk where the options say `--location`. A file that it writes may have
     `file_bytes`, where that is not 0: writing more fails, as on a disk that is full.
@@ -113,7 +115,7 @@ def oxigraph(*options: str, data: Path | None = None, file_bytes: int = 0) -> It
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
-            [*limited, program, "serve", "--bind", bind, "--union-default-graph", *options],
+            [*limited, program, "serve", "--bind", bind, *["--union-default-graph"] * union, *options],
             stdout=log,
             stderr=log,
         ) as server,
@@ -174,8 +176,12 @@ def has_virtuoso() -> bool:
 
 
 @contextmanager
-def virtuoso(folder: Path, *, buffers: int = 10_000, federates: bool = False) -> Iterator[Virtuoso]:
+def virtuoso(
+    folder: Path, *, buffers: int = 10_000, federates: bool = False, sorted_rows: int = 1_000_000
+) -> Iterator[Virtuoso]:
     """Virtuoso with an empty database in `folder`, which has to be empty; `buffers` are of 8 KiB each.
+
+    It refuses to sort for a LIMIT of more than `sorted_rows`.
 
     `federates` lets anybody's query call SERVICE. It may load files below `folder`. Raises RuntimeError with
     its log where it does not start within a minute.
@@ -199,7 +205,7 @@ NumberOfBuffers = {buffers}
 MaxDirtyBuffers = {buffers * 3 // 4}
 DirsAllowed = {folder}
 ServerThreads = 40
-MaxSortedTopRows = 1000000
+MaxSortedTopRows = {sorted_rows}
 
 [HTTPServer]
 ServerPort = 127.0.0.1:{http}

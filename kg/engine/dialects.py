@@ -39,7 +39,8 @@ class Dialect:
     """A maker's server. `passed` has the keys of formats whose bytes are passed on as they come.
 
     `union` says that a query without a dataset sees all graphs as one, and only ours; otherwise every query
-    is sent with its dataset spelled out. `differs` are differences that stay, for `/about`.
+    is sent with its dataset spelled out. `differs` are differences that stay, for `/about`; `needs` is how
+    the server has to be set up, for who runs it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Dialect:
     union: bool
     mend: Callable[[Term], Term] = _as_it_is
     differs: tuple[str, ...] = ()
+    needs: str = ""
 
 
 def _virtuoso_term(term: Term) -> Term:
@@ -64,6 +66,7 @@ OXIGRAPH = Dialect(
     "Oxigraph",
     frozenset(BY_KEY) - {"html"},
     union=True,
+    needs="Start it with --union-default-graph",
 )
 VIRTUOSO = Dialect(
     "Virtuoso",
@@ -76,9 +79,13 @@ VIRTUOSO = Dialect(
         "inside an expression",
         "CONCAT, COALESCE and GROUP_CONCAT take what is unbound for an empty text, and drop languages",
         "a path of length zero (rdfs:subClassOf*) can be lost or refused",
+        "a query of many alternatives (UNION, VALUES, paths) with its dataset written out can be refused: "
+        "SQ074",
+        "a query that joins many with many can take far longer, and then ends at its limit of seconds",
         "what the standard leaves to the server is Virtuoso's: the order of rows without ORDER BY, SAMPLE, "
         "and the order of values of different kinds",
     ),
+    needs="Set MaxSortedTopRows = 1000000 below [Parameters] of virtuoso.ini, and start it again",
 )
 # A server that we were told nothing about: its answers come in the two formats that every server writes well.
 STANDARD = Dialect("SPARQL 1.1", frozenset({"json", "ntriples"}), union=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import re
 import time
@@ -23,8 +24,8 @@ from kg.engine import Answer, Dataset, Figures, Limits, Status, guard
 from kg.engine.body import Body, Spool
 from kg.engine.dialects import STANDARD, Dialect, asked_as, converted, dialect_of
 from kg.engine.extensions import unsupported
-from kg.engine.formats import Format, Kind
-from kg.engine.publishing import Mark, access, read_mark
+from kg.engine.formats import BY_KEY, Format, Kind
+from kg.engine.publishing import Mark, access, read_counts, read_mark
 from kg.engine.worker import explained
 from kg.errors import (
     EndpointError,
@@ -55,6 +56,18 @@ _FUNCTION = re.compile(
     r"|Undefined procedure DB\.DBA\.(?P<theirs>\S+)\."
     r"|function <?(?P<wrong>[^\s>()]+)>?(?:\(\))? requires (?P<needs>[^.]*)"
 )
+_PROVE_SECONDS = 600.0  # a large graph takes long to count; then we go on without
+_COUNT = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"
+_COUNT_ALL = "SELECT (COUNT(*) AS ?n) WHERE { { SELECT ?s WHERE { ?s ?p ?o } LIMIT 1 } }"
+# What our questions and pages are made of; 50,000 is the largest LIMIT of a page's query.
+_TRIED = """SELECT ?said WHERE {
+  { SELECT ?k (SUM(?n) AS ?sum) (COUNT(DISTINCT ?n) AS ?many) WHERE {
+    VALUES (?k ?n) { ("a" 1) ("a" 2) ("b" 4) }
+    MINUS { VALUES ?k { "b" } }
+  } GROUP BY ?k HAVING (COUNT(*) > 1) }
+  BIND (IF(REGEX(STR(?k), "^A$", "i"), CONCAT(STR(?k), STR(?sum), STR(?many)), "no") AS ?said)
+} ORDER BY ?said LIMIT 50000"""
+_TRIED_GIVES = "a32"
 _NOBODY = BASE + "graph/none"  # a graph that is empty: what a dataset without a default graph names
 
 
@@ -151,6 +164,7 @@ class RemoteEngine:
             await self._look()
             if self._unwell:
                 raise SnapshotError(f"{self._url}: {self._unwell}")
+            await self._prove()
         except BaseException:
             await self.__aexit__()
             raise
@@ -192,6 +206,53 @@ class RemoteEngine:
         self._late = 0
         self._dialect = dialect_of(server)
         self._found(mark)
+
+    async def _prove(self) -> None:
+        """SnapshotError where the server bears the mark, and yet would not answer as the snapshot does.
+
+        Somebody may have changed a graph, or copied the mark elsewhere; another version or another server may
+        stand at the address, or take no notice of a dataset. A mark without counts is not looked into.
+        """
+        assert self._client is not None
+        again = "publish to it again with `kg publish --to URL`"
+        try:
+            async with asyncio.timeout(_PROVE_SECONDS):
+                counts = await read_counts(self._client, self._url)
+                counts = {iri: counts[iri] for iri in self._snapshot.graphs if iri in counts}
+                for iri, count in counts.items():
+                    found = await self._value(_COUNT, Dataset((iri,), ()))
+                    if found != str(count):
+                        raise SnapshotError(
+                            f"{self._url}: it has {found} statements in <{iri}>, and had {count} when they "
+                            "were published: somebody changed them, or it takes no notice of a dataset; "
+                            f"{again}"
+                        )
+                if any(counts.values()) and await self._value(_COUNT_ALL, None) == "0":
+                    raise SnapshotError(
+                        f"{self._url}: its default graph is not the union of all. {self._dialect.needs}"
+                    )
+                if counts and (said := await self._value(_TRIED, None)) != _TRIED_GIVES:
+                    raise SnapshotError(
+                        f"{self._url}: {self._dialect.name} answers {said!r} and not {_TRIED_GIVES!r} to a "
+                        "query of SPARQL 1.1; use another version of it"
+                    )
+        except TimeoutError:
+            log.warning("remote engine", extra={"url": self._url, "state": "was not counted in time"})
+        except (QueryError, EndpointError, httpx.HTTPError, ValueError, LookupError) as problem:
+            said = self._dialect.needs or "Use a version of it that has SPARQL 1.1"
+            raise SnapshotError(
+                f"{self._url}: {self._dialect.name} bears the mark, but does not answer what we ask of it "
+                f"({problem}). {said}"
+            ) from problem
+
+    async def _value(self, text: str, dataset: Dataset | None) -> str:
+        """The one value of a query's one row."""
+        form = BY_KEY["json"]
+        async with self._sent(text, form, dataset) as response:
+            await self._check(response, form, text)
+            answer = json.loads(converted(self._dialect, await _read(response), Kind.SOLUTIONS, form))
+        ((value,),) = (tuple(row.values()) for row in answer["results"]["bindings"])
+        return str(value["value"])
 
     def _found(self, mark: Mark | None) -> None:
         self._unwell = _unfit(mark, self._snapshot)
