@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -1155,6 +1157,44 @@ def test_an_answer_that_breaks_off_in_the_middle_is_an_error_and_not_an_end(tiny
 
     with pytest.raises(QueryFailed, match="ended or cannot be read"):
         asyncio.run(asked())
+
+
+def test_a_client_that_leaves_closes_the_request_to_the_other_server(tiny: Snapshot) -> None:
+    asked, closed = threading.Event(), threading.Event()
+
+    def waits(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        handler.connection.settimeout(10)
+        if handler.connection.recv(1) == b"":
+            closed.set()
+
+    async def leave() -> None:
+        with server(tiny.hash, waits) as url:
+            async with RemoteEngine(tiny, url, workers=1) as engine:
+                query = engine.query("ASK {}", accept=BY_KEY["json"], limits=Limits(seconds=30))
+                client = asyncio.create_task(query)
+                assert await asyncio.to_thread(asked.wait, 10)
+                client.cancel()
+                assert await asyncio.to_thread(closed.wait, 5)
+                await asyncio.wait((client,))
+                assert (engine.status.busy, engine.status.waiting) == (0, 0)
+
+    asyncio.run(asyncio.wait_for(leave(), 30))
+
+
+def test_a_late_query_to_another_server_gives_the_error_that_it_gives_here(
+    empty_box: Oxigraph, tiny: Snapshot, tmp_path: Path
+) -> None:
+    own = tmp_path / "snapshots" / tiny.name  # publishing makes the files for download
+    shutil.copytree(tiny.folder, own)
+    put(empty_box, replace(tiny, folder=own))
+    late = "SELECT * { ?a ?p ?x . ?b ?q ?y . ?c ?r ?z } ORDER BY ?z ?y ?x"
+    said = set()
+    for engine in (MemoryEngine(tiny), RemoteEngine(tiny, empty_box.query)):
+        with pytest.raises(QueryTimeout) as problem:
+            answers(engine, late, seconds=0.5)
+        said.add(str(problem.value))
+    assert len(said) == 1, said
 
 
 def test_the_queue_is_bounded(tiny: Snapshot) -> None:

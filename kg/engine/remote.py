@@ -387,7 +387,7 @@ class RemoteEngine:
             return
         except TimeoutError:
             problem = QueryTimeout(
-                f"The query ran longer than {limits.seconds:g} seconds, which is the limit. Narrow it "
+                f"The query ran longer than {limits.seconds:g} seconds, which is the limit. Narrow the query "
                 "(LIMIT, fewer patterns), or download the data and query it locally"
             )
         except QueryError as told:
