@@ -148,6 +148,7 @@ class Virtuoso:
     sparql: str  # http://127.0.0.1:<port>/sparql
     port: int  # of the SQL server
     folder: Path
+    pid: int
 
     def run(self, statements: str) -> str:
         """Run SQL statements as the administrator; gives what isql prints, raises where one fails."""
@@ -227,7 +228,7 @@ ResultSetMaxRows = 100000000
             stdout=out,
             stderr=out,
         )
-    running = Virtuoso(f"http://127.0.0.1:{http}/sparql", sql, folder)
+    running = Virtuoso(f"http://127.0.0.1:{http}/sparql", sql, folder, server.pid)
     try:
         _wait_for(running.sparql, server, log)
         if federates:

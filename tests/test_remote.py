@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -762,6 +763,33 @@ def test_what_came_short_is_not_moved_over_what_is_there(empty_virtuoso: Virtuos
         answers(RemoteEngine(other, empty_virtuoso.sparql), "ASK {}")
     assert load(empty_virtuoso, other) == 1
     assert answers(RemoteEngine(other, empty_virtuoso.sparql), 'ASK { ?s ?p "3" }') == [b"true"]
+
+
+def test_a_virtuoso_that_dies_as_its_files_may_not_grow_goes_on_when_they_may(tmp_path: Path) -> None:
+    if not has_virtuoso():
+        pytest.skip(NO_VIRTUOSO)
+    old = edition(0, tmp_path)
+    many = (f'<http://t{n}> <http://p{n}> "number {n} {"long " * 50}" <{G}0> .' for n in range(30_000))
+    large = snapshot("\n".join(many), tmp_path)
+    folder = tmp_path / "virtuoso"
+    folder.mkdir()
+    with virtuoso(folder) as running:
+        load(running, old)
+        size = (folder / "virtuoso.db").stat().st_size
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        with pytest.raises(EndpointError, match=r"Lost connection to server.* publish again; it goes on"):
+            load(running, large)
+    (folder / "virtuoso.lck").unlink(missing_ok=True)  # of the dead process
+    with virtuoso(folder) as running:
+        with pytest.raises(SnapshotError, match="half loaded"):
+            answers(RemoteEngine(large, running.sparql), "ASK {}")
+        asked = {"query": f"SELECT (COUNT(*) AS ?n) {{ GRAPH <{G}0> {{ ?s ?p ?o }} }}"}
+        found = httpx.get(running.sparql, params=asked, headers={"Accept": "text/csv"}).text
+        assert found.replace('"', "").split() == ["n", "1500"]
+        assert load(running, large) == 1
+        assert answers(RemoteEngine(large, running.sparql), "SELECT (COUNT(*) AS ?n) { ?s ?p ?o }") == [
+            b"n\r\n30000\r\n"
+        ]
 
 
 def test_numbers_of_one_value_are_one_statement_there_and_nothing_is_missing(
