@@ -341,20 +341,28 @@ def _without_people(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(
-    folder: Path, count: int, *, seed: int = SEED, processes: int = 1, told: Callable[[str], None] = print
+    folder: Path,
+    count: int,
+    *,
+    seed: int = SEED,
+    processes: int = 1,
+    told: Callable[[str], None] = print,
+    sample: Sample | None = None,
 ) -> list[Path]:
     """Write so many studies into `registry-00000.jsonl.gz`, ...: 10,000 a file; returns the files in order.
+
+    `sample` is what studies are drawn from: the real records, read here, unless given.
 
     Files that this seed, sample and code wrote before are kept, so a run that was broken off is resumed; a
     file comes to its name whole or not at all. Raises UsageError for too many studies, or no real records.
     """
     if not 0 < count <= _MOST:
         raise UsageError(f"{count:,} studies: between 1 and {_MOST:,} can be given numbers")
-    if not REAL.is_dir():
+    if sample is None and not REAL.is_dir():
         raise UsageError(
             f"{REAL}: there is no such folder; the real records that studies are drawn from are in it"
         )
-    sample = Sample.read()
+    sample = sample or Sample.read()
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     mark = f"{seed} {sample.sha256} {code}"
     folder.mkdir(parents=True, exist_ok=True)

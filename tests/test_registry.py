@@ -8,6 +8,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,20 +189,21 @@ def test_the_same_seed_gives_the_same_bytes_and_each_file_can_be_written_alone(
 ) -> None:
     monkeypatch.setattr(registry, "PER_FILE", 40)
     said: list[str] = []
-    first = registry.write(tmp_path / "a", 100, told=said.append)
-    again = registry.write(tmp_path / "b", 120, processes=2, told=said.append)
+    write = partial(registry.write, told=said.append, sample=sample)
+    first = write(tmp_path / "a", 100)
+    again = write(tmp_path / "b", 120, processes=2)
     assert [path.name for path in first] == [f"registry-0000{n}.jsonl.gz" for n in range(3)]
     assert first[0].read_bytes() == again[0].read_bytes()
     assert first[1].read_bytes() == again[1].read_bytes()
     assert first[2].read_bytes() != again[2].read_bytes()
     assert first[0].read_bytes() != first[1].read_bytes()
-    other = registry.write(tmp_path / "c", 40, seed=8, told=said.append)
+    other = write(tmp_path / "c", 40, seed=8)
     assert other[0].read_bytes() != first[0].read_bytes()
 
     # What is there stays; what is missing, cut short by a kill, or too few for now comes new.
     written = first[0].stat().st_mtime_ns
     first[1].unlink()
-    assert registry.write(tmp_path / "a", 120, told=said.append) == first
+    assert write(tmp_path / "a", 120) == first
     assert first[0].stat().st_mtime_ns == written
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
 
