@@ -296,7 +296,7 @@ def on_virtuoso(place: Place) -> Found:
     folder.mkdir()
     buffers = min(400_000, psutil.virtual_memory().available // 4 // 8192)
     try:
-        with virtuoso(folder, buffers=buffers, seconds=int(place.patience)) as running:
+        with virtuoso(folder, buffers=buffers) as running:
             began = time.perf_counter()
             for number, part in enumerate(_parts(place.snapshot(), folder)):
                 running.load(part, "urn:none")
