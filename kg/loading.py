@@ -485,9 +485,8 @@ def _write(path: Path, data: bytes) -> None:
 def _read(path: Path, partition: Partition) -> _Kept | None:
     """What is kept of a partition; None where it is not, or is damaged and has to be loaded again.
 
-    Its account must say that every unit was read, as when it was loaded.
-
-    That its lines are as many as its account says is seen when they are merged.
+    Its account must say that every unit was read, as when it was loaded. That its lines are as many as it
+    says is seen when they are merged.
     """
     lines = path.with_name(f"{path.name}.nq.zst")
     told_in = _told_in(lines)

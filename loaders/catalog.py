@@ -260,7 +260,8 @@ def _records(
     for number, unit in enumerate(partition.units):
         account.units += 1
         found = 0
-        for found, record in enumerate(cast(Divisible, loader).of_unit(unit, info), 1):  # noqa: B007
+        for record in cast(Divisible, loader).of_unit(unit, info):
+            found += 1
             # An exact repeat is the same record and comes once.
             if record.id in partition.left_out or (same := (record.id, record.sha256)) in given:
                 account.repeated += 1

